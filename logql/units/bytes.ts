@@ -1,0 +1,44 @@
+import { parseGoFloat } from './float.ts';
+import { UnitError } from './unit-error.ts';
+
+const SIZES = sizes();
+
+function sizes(): ReadonlyMap<string, number> {
+  const table = new Map([
+    ['', 1],
+    ['b', 1],
+  ]);
+  for (const [i, letter] of [...'kmgtpe'].entries()) {
+    table.set(letter, 1000 ** (i + 1)).set(`${letter}b`, 1000 ** (i + 1));
+    table.set(`${letter}i`, 1024 ** (i + 1)).set(`${letter}ib`, 1024 ** (i + 1));
+  }
+  return table;
+}
+
+/** Go's `unicode.IsDigit` and the two marks that a number may have. */
+const NUMBER = /^[\p{Nd}.,]*/u;
+
+/**
+ * Sizes as the Go package humanize reads them: `10MB`, `10 mib`, `1,000`, any case; decimal prefixes are powers of
+ * 1000, `i` powers of 1024. Returns whole bytes.
+ */
+export function parseBytes(text: string): number {
+  const number = NUMBER.exec(text)![0];
+  const value = parseGoFloat(number.includes(',') ? number.replaceAll(',', '') : number);
+  const name = text.slice(number.length).trim().toLowerCase();
+  const size = SIZES.get(name);
+  if (size === undefined) throw new UnitError(`unhandled size name: ${name}`);
+  const bytes = value * size;
+  if (bytes >= 2 ** 64) throw new UnitError(`too large: ${text}`);
+  return Math.trunc(bytes);
+}
+
+const NAMES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+
+/** Humanize's decimal form with two significant digits: `5.1 kB`, `83 MB`, `999 B`. */
+export function formatBytes(n: number): string {
+  if (n < 10) return `${n} B`;
+  const exponent = Math.floor(Math.log(n) / Math.log(1000));
+  const value = Math.floor((n / 1000 ** exponent) * 10 + 0.5) / 10;
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${NAMES[exponent]}`;
+}

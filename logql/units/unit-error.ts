@@ -1,0 +1,4 @@
+/** A text that is not what its format says. The message is Go's, as Loki shows it. */
+export class UnitError extends Error {
+  override readonly name = 'UnitError';
+}
