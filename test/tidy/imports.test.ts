@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { dirname, join } from 'node:path/posix';
+import { test } from 'node:test';
+import { importsOf, readSource, sourceFiles } from './source-files.ts';
+
+const files = sourceFiles(/^(services|storage|logql)\/.*\.ts$/).map((path) => {
+  const imports = importsOf(readSource(path));
+  const own = imports.filter((name) => name.startsWith('.')).map((name) => join(dirname(path), name));
+  return { path, own, packages: imports.filter((name) => !name.startsWith('.') && !name.startsWith('node:')) };
+});
+const layerOf = (path: string): string => path.split('/')[0]!;
+
+function violations(isBad: (file: (typeof files)[number], target: string) => boolean): string[] {
+  return files.flatMap((file) =>
+    file.own.filter((target) => isBad(file, target)).map((target) => `${file.path} imports ${target}`),
+  );
+}
+
+test('the import scanner sees every form of import', () => {
+  const text =
+    "import a from 'a';\nimport {\n  b,\n} from './b.ts';\nexport type { C } from './c.ts';\nimport 'd';\nawait import('e');";
+  assert.deepEqual(importsOf(text), ['a', './b.ts', './c.ts', 'd', 'e']);
+  assert.ok(files.length > 20 && files.some((file) => file.own.length > 0));
+});
+
+test('imports point down: services to storage to logql', () => {
+  const rank: Record<string, number> = { logql: 0, storage: 1, services: 2 };
+  const bad = violations((file, target) => (rank[layerOf(target)] ?? 9) > rank[layerOf(file.path)]!);
+  assert.deepEqual(bad, []);
+});
+
+test('services meet only through the folders that are there for it, and in the wiring', () => {
+  const meeting = new Set(['rpc', 'ring', 'config', 'http', 'log']);
+  const wiring = /^services\/(main|app|wiring)[a-z-]*(\.test)?\.ts$/;
+  const bad = violations((file, target) => {
+    if (layerOf(file.path) !== 'services' || layerOf(target) !== 'services' || wiring.test(file.path)) return false;
+    if (file.path.endsWith('.test.ts')) return false;
+    const from = file.path.split('/')[1]!;
+    const to = target.split('/')[1]!;
+    return from !== to && !meeting.has(to);
+  });
+  assert.deepEqual(bad, []);
+});
+
+test('relative imports name the file with its .ts ending', () => {
+  const bad = violations((_file, target) => !/\.(ts|json)$/.test(target));
+  assert.deepEqual(bad, []);
+});
+
+test('heavy libraries are imported in one folder each', () => {
+  const homes: [package_: RegExp, home: RegExp][] = [
+    [/^@grpc\//, /^services\/rpc\//],
+    [/^@aws-sdk\//, /^storage\/objectstore\//],
+    [/^chevrotain/, /^logql\/syntax\//],
+    [/^re2js/, /^logql\/regex\//],
+    [/^hashring/, /^services\/ring\//],
+    [/^pino/, /^services\/log\//],
+    [/^ws$/, /^services\/(http|querier)\//],
+    [/^yaml$/, /^services\/(config|http|ruler)\//],
+  ];
+  const bad: string[] = [];
+  for (const file of files) {
+    if (file.path.endsWith('.test.ts')) continue;
+    for (const name of file.packages) {
+      for (const [pattern, home] of homes) {
+        if (pattern.test(name) && !home.test(file.path)) bad.push(`${file.path} imports ${name}`);
+      }
+    }
+  }
+  assert.deepEqual(bad, []);
+});
+
+test('logql does no input and no output', () => {
+  const allowed = /^node:(assert|test|buffer|util|fs|path|url|v8|worker_threads|crypto)/;
+  const bad: string[] = [];
+  for (const path of sourceFiles(/^logql\/.*(?<!\.test)\.ts$/)) {
+    for (const name of importsOf(readSource(path))) {
+      if (/^node:(fs|net|http|child_process|worker_threads)/.test(name)) bad.push(`${path} imports ${name}`);
+      else if (name.startsWith('node:') && !allowed.test(name)) bad.push(`${path} imports ${name}`);
+    }
+  }
+  assert.deepEqual(bad, []);
+});
+
+test('the environment is read in one place', () => {
+  const bad = sourceFiles(/^(services|storage|logql)\/.*(?<!\.test)\.ts$/).filter(
+    (path) => /process\.env\b/.test(readSource(path)) && path !== 'services/main.ts',
+  );
+  assert.deepEqual(bad, []);
+});
