@@ -1,0 +1,46 @@
+import type { Labels } from '../labels.ts';
+
+/** Series over the evaluation times of a query; an instant query has one time. */
+export interface Matrix {
+  /** Milliseconds since 1970, as samples are stamped. */
+  readonly timesMs: Float64Array;
+  readonly series: readonly Series[];
+}
+
+export interface Series {
+  readonly labels: Labels;
+  /** Per evaluation time; meaningless where `present` is 0. */
+  readonly values: Float64Array;
+  readonly present: Uint8Array;
+}
+
+export function newSeries(labels: Labels, steps: number): Series {
+  return { labels, values: new Float64Array(steps), present: new Uint8Array(steps) };
+}
+
+export function isEmpty(series: Series): boolean {
+  return !series.present.includes(1);
+}
+
+export function labelValue(labels: Labels, name: string): string {
+  for (const label of labels) if (label[0] === name) return label[1];
+  return '';
+}
+
+/** Only the labels of these names. */
+export function keepLabels(labels: Labels, names: ReadonlySet<string>): Labels {
+  return labels.filter(([name]) => names.has(name));
+}
+
+export function dropLabels(labels: Labels, names: ReadonlySet<string>): Labels {
+  return labels.filter(([name]) => !names.has(name));
+}
+
+/** Sets a label, or removes it when the value is empty. */
+export function withLabel(labels: Labels, name: string, value: string): Labels {
+  const others = labels.filter((label) => label[0] !== name);
+  if (value === '') return others;
+  let at = others.findIndex((label) => label[0] > name);
+  if (at < 0) at = others.length;
+  return [...others.slice(0, at), [name, value], ...others.slice(at)];
+}

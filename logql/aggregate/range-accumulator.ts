@@ -1,0 +1,271 @@
+import type { Labels } from '../labels.ts';
+import type { RangeScan } from '../plan/plan.ts';
+import type { GroupLabels } from '../stages/types.ts';
+import type { RangeOp } from '../syntax/ast.ts';
+import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
+import { PipelineError } from './errors.ts';
+import { SampleStore } from './sample-store.ts';
+import { WindowGrid } from './window-grid.ts';
+
+/** How a range operation keeps its samples: reduced a bucket (`CellKind`), or each one. */
+export type AccumulationKind = CellKind | 'samples' | 'timed_samples';
+
+export interface AccumulatorBounds {
+  /** Cells (8 to 32 bytes each) that one accumulator may hold. */
+  readonly maxCells: number;
+  /** Samples (16 to 32 bytes each), for the operations that keep them. */
+  readonly maxSamples: number;
+}
+
+/** 16 Mi cells or samples: between 128 and 512 MiB in the worst case of one scan of one thread. */
+export const defaultBounds: AccumulatorBounds = { maxCells: 1 << 24, maxSamples: 1 << 24 };
+
+/**
+ * What one thread found for one scan, for `RangeMerger`. Columns are parallel; all buffers may be transferred
+ * (`transferablesOf`).
+ */
+export interface AccumulatorPartial {
+  readonly kind: AccumulationKind;
+  /** Label sets of the groups that have samples; `groupIndexes` point into it. */
+  readonly groups: readonly Labels[];
+  readonly groupIndexes: Uint32Array;
+  readonly buckets: Uint32Array;
+  /** Cells: number of samples. Empty for samples. */
+  readonly counts: Float64Array;
+  /** Cells: column a. Samples: values. */
+  readonly a: Float64Array;
+  /** Cells: column b. Timed samples: ns after the lower end of the first window. */
+  readonly b: Float64Array;
+  /** Cells: column c. Timed samples: sequence of the block. */
+  readonly c: Float64Array;
+}
+
+export function transferablesOf(partial: AccumulatorPartial): ArrayBuffer[] {
+  const columns = [partial.groupIndexes, partial.buckets, partial.counts, partial.a, partial.b, partial.c];
+  return columns.map((column) => column.buffer as ArrayBuffer).filter((buffer) => buffer.byteLength > 0);
+}
+
+export function accumulationKind(op: RangeOp, unwrapped: boolean): AccumulationKind {
+  switch (op) {
+    case 'count_over_time':
+    case 'absent_over_time':
+      return 'count';
+    case 'rate':
+      return unwrapped ? 'sum' : 'count';
+    case 'bytes_over_time':
+    case 'bytes_rate':
+    case 'sum_over_time':
+      return 'sum';
+    case 'min_over_time':
+      return 'min';
+    case 'max_over_time':
+      return 'max';
+    case 'avg_over_time':
+      return 'mean';
+    case 'stddev_over_time':
+    case 'stdvar_over_time':
+      return 'variance';
+    case 'first_over_time':
+      return 'first';
+    case 'last_over_time':
+      return 'last';
+    case 'quantile_over_time':
+      return 'samples';
+    case 'rate_counter':
+      return 'timed_samples';
+    default:
+      return op satisfies never;
+  }
+}
+
+/**
+ * Gathers the samples of one scan in one thread, block after block:
+ *
+ *     accumulator.openBlock(columns.baseNs, sequence);
+ *     for each row: accumulator.add(pipeline.group, columns.offsetsNs[row], value);
+ *     …
+ *     post(accumulator.partial(pipeline.groups))
+ *
+ * Rows outside every window are ignored. `group` numbers are those of one pipeline. All methods that take samples
+ * throw `QueryTooLargeError` when the bounds are passed.
+ */
+export class RangeAccumulator {
+  readonly kind: AccumulationKind;
+  readonly #scan: RangeScan;
+  readonly #grid: WindowGrid;
+  readonly #cells: CellStore | null;
+  readonly #samples: SampleStore | null;
+  #blockStart = 0;
+  #sequence = 0;
+  /** Bucket of the offsets in `(grid.low, grid.high]`. */
+  #bucket = -1;
+
+  constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
+    this.#scan = scan;
+    this.kind = accumulationKind(scan.op, scan.unwrap !== null);
+    this.#grid = new WindowGrid(scan.times, scan.rangeNs, scan.offsetNs);
+    if (this.kind === 'samples' || this.kind === 'timed_samples') {
+      this.#cells = null;
+      this.#samples = new SampleStore(this.kind === 'timed_samples', bounds.maxSamples);
+    } else {
+      this.#cells = new CellStore(this.kind, this.#grid.bucketCount, bounds.maxCells);
+      this.#samples = null;
+    }
+  }
+
+  /**
+   * Samples of the next calls are offsets from `baseNs`. Among samples of one time, a lower `sequence` comes first; give
+   * blocks of a stream ascending ones in order of arrival.
+   */
+  openBlock(baseNs: bigint, sequence = 0): void {
+    this.#grid.openBlock(baseNs);
+    this.#blockStart = Number(baseNs - this.#scan.readAfterNs);
+    this.#sequence = sequence;
+    this.#bucket = -1;
+  }
+
+  /** `offsetNs`: whole ns after the block's base, not negative. */
+  add(group: number, offsetNs: number, value: number): void {
+    const grid = this.#grid;
+    if (!(offsetNs > grid.low && offsetNs <= grid.high)) this.#bucket = grid.bucketOf(offsetNs);
+    const bucket = this.#bucket;
+    if (bucket < 0) return;
+    const cells = this.#cells;
+    if (cells === null) {
+      this.#samples!.add(group, bucket, value, this.#blockStart + offsetNs, this.#sequence);
+      return;
+    }
+    const cell = cells.cell(group, bucket);
+    if (cells.kind === 'first' || cells.kind === 'last') {
+      cells.addAt(cell, value, this.#blockStart + offsetNs, this.#sequence);
+    } else {
+      cells.add(cell, value);
+    }
+  }
+
+  /**
+   * Counts `count` rows for operations of kind `count`. `rows`: ascending row numbers, or null for the rows
+   * `0 … count - 1`. Costs a binary search a bucket, not a step a row.
+   */
+  addCounts(group: number, offsetsNs: Float64Array, rows: Uint32Array | null, count: number): void {
+    const cells = this.#reducing('count');
+    for (let i = 0; i < count; ) {
+      const end = this.#endOfBucket(offsetsNs, rows, i, count);
+      if (this.#bucket >= 0) cells.addMany(cells.cell(group, this.#bucket), end - i, 0);
+      i = end;
+    }
+  }
+
+  /** As `addCounts` for the bytes of stored lines; `lineStarts` as in `BlockColumns`. */
+  addBytes(
+    group: number,
+    offsetsNs: Float64Array,
+    lineStarts: Uint32Array,
+    rows: Uint32Array | null,
+    count: number,
+  ): void {
+    const cells = this.#reducing('sum');
+    for (let i = 0; i < count; ) {
+      const end = this.#endOfBucket(offsetsNs, rows, i, count);
+      if (this.#bucket >= 0) {
+        let bytes = 0;
+        if (rows === null) {
+          bytes = lineStarts[end]! - lineStarts[i]!;
+        } else {
+          for (let k = i; k < end; k++) bytes += lineStarts[rows[k]! + 1]! - lineStarts[rows[k]!]!;
+        }
+        cells.addMany(cells.cell(group, this.#bucket), end - i, bytes);
+      }
+      i = end;
+    }
+  }
+
+  /**
+   * What was gathered; the accumulator is used up. `groups` are the pipeline's. Throws `PipelineError` when a group with
+   * samples carries an error that the query does not ask for.
+   */
+  partial(groups: readonly GroupLabels[]): AccumulatorPartial {
+    return this.#cells !== null ? this.#cellPartial(this.#cells, groups) : this.#samplePartial(this.#samples!, groups);
+  }
+
+  #reducing(kind: CellKind): CellStore {
+    if (this.#cells === null || this.#cells.kind !== kind)
+      throw new TypeError(`${this.#scan.op} does not add ${kind}s`);
+    return this.#cells;
+  }
+
+  /** Finds the bucket of row i and the end of the run of rows in it. */
+  #endOfBucket(offsetsNs: Float64Array, rows: Uint32Array | null, i: number, count: number): number {
+    const offset = offsetsNs[rows === null ? i : rows[i]!]!;
+    const grid = this.#grid;
+    if (!(offset > grid.low && offset <= grid.high)) this.#bucket = grid.bucketOf(offset);
+    let below = i;
+    let above = count;
+    while (above - below > 1) {
+      // The last row is tried first: most blocks lie in one bucket.
+      const middle = above === count && below === i ? count - 1 : (below + above) >>> 1;
+      if (offsetsNs[rows === null ? middle : rows[middle]!]! <= grid.high) below = middle;
+      else above = middle;
+    }
+    return below + 1;
+  }
+
+  #labels(group: GroupLabels): Labels {
+    if (group.error !== '' && !this.#scan.keepErrors) throw new PipelineError(group.merged, group.error);
+    return group.merged;
+  }
+
+  #cellPartial(cells: CellStore, groups: readonly GroupLabels[]): AccumulatorPartial {
+    let total = 0;
+    for (let g = 0; g < cells.groupCount; g++) cells.forEachCell(g, () => total++);
+    const columns = columnsOf(cells.kind);
+    const groupIndexes = new Uint32Array(total);
+    const buckets = new Uint32Array(total);
+    const counts = new Float64Array(total);
+    const a = new Float64Array(columns > 0 ? total : 0);
+    const b = new Float64Array(columns > 1 ? total : 0);
+    const c = new Float64Array(columns > 2 ? total : 0);
+    const used: Labels[] = [];
+    let at = 0;
+    for (let g = 0; g < cells.groupCount; g++) {
+      const before = at;
+      cells.forEachCell(g, (bucket, cell) => {
+        groupIndexes[at] = used.length;
+        buckets[at] = bucket;
+        counts[at] = cells.counts[cell]!;
+        if (columns > 0) a[at] = cells.a[cell]!;
+        if (columns > 1) b[at] = cells.b[cell]!;
+        if (columns > 2) c[at] = cells.c[cell]!;
+        at++;
+      });
+      if (at > before) used.push(this.#labels(groups[g]!));
+    }
+    return { kind: cells.kind, groups: used, groupIndexes, buckets, counts, a, b, c };
+  }
+
+  #samplePartial(samples: SampleStore, groups: readonly GroupLabels[]): AccumulatorPartial {
+    const n = samples.length;
+    const used: Labels[] = [];
+    const renumbered = new Map<number, number>();
+    const groupIndexes = new Uint32Array(n);
+    for (let i = 0; i < n; i++) {
+      const group = samples.groups[i]!;
+      let index = renumbered.get(group);
+      if (index === undefined) {
+        index = used.push(this.#labels(groups[group]!)) - 1;
+        renumbered.set(group, index);
+      }
+      groupIndexes[i] = index;
+    }
+    return {
+      kind: this.kind,
+      groups: used,
+      groupIndexes,
+      buckets: samples.buckets.slice(0, n),
+      counts: new Float64Array(0),
+      a: samples.values.slice(0, n),
+      b: samples.times.slice(0, this.kind === 'timed_samples' ? n : 0),
+      c: samples.sequences.slice(0, this.kind === 'timed_samples' ? n : 0),
+    };
+  }
+}

@@ -1,0 +1,229 @@
+import { type Labels, labelsKey } from '../labels.ts';
+import type { EvaluationTimes, RangeScan } from '../plan/plan.ts';
+import type { Matcher } from '../syntax/ast.ts';
+import { type CellColumns, CellStore } from './cell-store.ts';
+import { isEmpty, type Matrix, newSeries, type Series, withLabel } from './matrix.ts';
+import {
+  type AccumulationKind,
+  type AccumulatorBounds,
+  type AccumulatorPartial,
+  accumulationKind,
+  defaultBounds,
+} from './range-accumulator.ts';
+import { counterRate, quantile } from './range-functions.ts';
+import { SampleStore } from './sample-store.ts';
+import { SlidingWindows } from './sliding-windows.ts';
+import { WindowGrid } from './window-grid.ts';
+
+const NS_PER_MS = 1_000_000n;
+
+/** Adds up the partials of one scan and makes its matrix. */
+export class RangeMerger {
+  readonly #scan: RangeScan;
+  readonly #kind: AccumulationKind;
+  readonly #grid: WindowGrid;
+  readonly #cells: CellStore | null;
+  readonly #samples: SampleStore | null;
+  readonly #groups: Labels[] = [];
+  readonly #groupByKey = new Map<string, number>();
+
+  constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
+    this.#scan = scan;
+    this.#kind = accumulationKind(scan.op, scan.unwrap !== null);
+    this.#grid = new WindowGrid(scan.times, scan.rangeNs, scan.offsetNs);
+    if (this.#kind === 'samples' || this.#kind === 'timed_samples') {
+      this.#cells = null;
+      this.#samples = new SampleStore(this.#kind === 'timed_samples', bounds.maxSamples);
+    } else {
+      this.#cells = new CellStore(this.#kind, this.#grid.bucketCount, bounds.maxCells);
+      this.#samples = null;
+    }
+  }
+
+  /** Throws `QueryTooLargeError`. */
+  add(partial: AccumulatorPartial): void {
+    if (partial.kind !== this.#kind) throw new TypeError(`a partial of ${partial.kind} met a scan of ${this.#kind}`);
+    const groups = Uint32Array.from(partial.groups, (labels) => this.#group(labels));
+    const { groupIndexes, buckets } = partial;
+    if (this.#cells !== null) {
+      for (let i = 0; i < groupIndexes.length; i++) {
+        this.#cells.merge(this.#cells.cell(groups[groupIndexes[i]!]!, buckets[i]!), partial, i);
+      }
+      return;
+    }
+    const samples = this.#samples!;
+    const { a, b, c } = partial;
+    for (let i = 0; i < groupIndexes.length; i++) {
+      samples.add(groups[groupIndexes[i]!]!, buckets[i]!, a[i]!, b[i] ?? 0, c[i] ?? 0);
+    }
+  }
+
+  finish(): Matrix {
+    const timesMs = timesInMs(this.#scan.times);
+    if (this.#scan.op === 'absent_over_time') return { timesMs, series: this.#absent() };
+    const series = this.#cells !== null ? this.#reduce(this.#cells) : this.#evaluateSamples(this.#samples!);
+    return { timesMs, series };
+  }
+
+  #group(labels: Labels): number {
+    const key = labelsKey(labels);
+    let group = this.#groupByKey.get(key);
+    if (group === undefined) {
+      group = this.#groups.push(labels) - 1;
+      this.#groupByKey.set(key, group);
+    }
+    return group;
+  }
+
+  #reduce(store: CellStore): Series[] {
+    const windows = new SlidingWindows(store.kind, this.#grid);
+    const value = cellValue(this.#scan);
+    const result: Series[] = [];
+    for (let group = 0; group < this.#groups.length; group++) {
+      windows.clear();
+      store.forEachCell(group, (bucket, cell) => copyCell(windows.buckets, bucket, store, cell));
+      const cells = windows.reduce();
+      const series = newSeries(this.#groups[group]!, this.#grid.windowCount);
+      let any = false;
+      for (let w = 0; w < this.#grid.windowCount; w++) {
+        if (cells.counts[w] === 0) continue;
+        series.values[w] = value(cells, w);
+        series.present[w] = 1;
+        any = true;
+      }
+      if (any) result.push(series);
+    }
+    return result;
+  }
+
+  #absent(): Series[] {
+    const store = this.#cells!;
+    const windows = new SlidingWindows('count', this.#grid);
+    windows.clear();
+    for (let group = 0; group < this.#groups.length; group++) {
+      store.forEachCell(group, (bucket, cell) => {
+        windows.buckets.counts[bucket]! += store.counts[cell]!;
+      });
+    }
+    const { counts } = windows.reduce();
+    const series = newSeries(absentLabels(this.#scan.matchers), this.#grid.windowCount);
+    for (let w = 0; w < this.#grid.windowCount; w++) {
+      if (counts[w] !== 0) continue;
+      series.values[w] = 1;
+      series.present[w] = 1;
+    }
+    return isEmpty(series) ? [] : [series];
+  }
+
+  #evaluateSamples(samples: SampleStore): Series[] {
+    const order = samplesInOrder(samples);
+    const values = Float64Array.from(order, (i) => samples.values[i]!);
+    const buckets = Uint32Array.from(order, (i) => samples.buckets[i]!);
+    const times = this.#kind === 'timed_samples' ? Float64Array.from(order, (i) => samples.times[i]!) : null;
+    const rangeSeconds = Number(this.#scan.rangeNs) / 1e9;
+    const result: Series[] = [];
+    for (let from = 0; from < order.length; ) {
+      const group = samples.groups[order[from]!]!;
+      let to = from + 1;
+      while (to < order.length && samples.groups[order[to]!] === group) to++;
+      const series = newSeries(this.#groups[group]!, this.#grid.windowCount);
+      let low = from;
+      let high = from;
+      for (let w = 0; w < this.#grid.windowCount; w++) {
+        const firstBucket = w * this.#grid.stride;
+        while (low < to && buckets[low]! < firstBucket) low++;
+        if (high < low) high = low;
+        while (high < to && buckets[high]! < firstBucket + this.#grid.perWindow) high++;
+        if (low === high) continue;
+        series.present[w] = 1;
+        series.values[w] =
+          times === null
+            ? quantile(this.#scan.parameter ?? Number.NaN, values.slice(low, high))
+            : counterRate(values, times, low, high, rangeSeconds);
+      }
+      if (!isEmpty(series)) result.push(series);
+      from = to;
+    }
+    return result;
+  }
+}
+
+/** Merges the partials of all threads and blocks of one scan. */
+export function mergePartials(
+  scan: RangeScan,
+  partials: Iterable<AccumulatorPartial>,
+  bounds: AccumulatorBounds = defaultBounds,
+): Matrix {
+  const merger = new RangeMerger(scan, bounds);
+  for (const partial of partials) merger.add(partial);
+  return merger.finish();
+}
+
+export function timesInMs(times: EvaluationTimes): Float64Array {
+  const result = new Float64Array(times.count);
+  for (let i = 0; i < times.count; i++) result[i] = Number((times.firstNs + BigInt(i) * times.stepNs) / NS_PER_MS);
+  return result;
+}
+
+/** Labels of an absent series: the `=` matchers, without names that another matcher names too. */
+export function absentLabels(matchers: readonly Matcher[]): Labels {
+  let labels: Labels = [];
+  const seen = new Set<string>();
+  for (const { name, op, value } of matchers) {
+    labels = withLabel(labels, name, op === '=' && !seen.has(name) ? value : '');
+    seen.add(name);
+  }
+  return labels;
+}
+
+function copyCell(to: CellColumns, bucket: number, from: CellStore, cell: number): void {
+  to.counts[bucket] = from.counts[cell]!;
+  if (from.a.length > 0) to.a[bucket] = from.a[cell]!;
+  if (from.b.length > 0) to.b[bucket] = from.b[cell]!;
+  if (from.c.length > 0) to.c[bucket] = from.c[cell]!;
+}
+
+function cellValue(scan: RangeScan): (cells: CellColumns, i: number) => number {
+  const seconds = Number(scan.rangeNs) / 1e9;
+  switch (scan.op) {
+    case 'count_over_time':
+      return (cells, i) => cells.counts[i]!;
+    case 'rate':
+      return scan.unwrap !== null ? (cells, i) => cells.a[i]! / seconds : (cells, i) => cells.counts[i]! / seconds;
+    case 'bytes_rate':
+      return (cells, i) => cells.a[i]! / seconds;
+    case 'stdvar_over_time':
+      return (cells, i) => cells.b[i]! / cells.counts[i]!;
+    case 'stddev_over_time':
+      return (cells, i) => Math.sqrt(cells.b[i]! / cells.counts[i]!);
+    case 'bytes_over_time':
+    case 'sum_over_time':
+    case 'avg_over_time':
+    case 'min_over_time':
+    case 'max_over_time':
+    case 'first_over_time':
+    case 'last_over_time':
+      return (cells, i) => cells.a[i]!;
+    case 'absent_over_time':
+    case 'quantile_over_time':
+    case 'rate_counter':
+      throw new TypeError(`${scan.op} is not read from cells`);
+    default:
+      return scan.op satisfies never;
+  }
+}
+
+/** Sample numbers by group, bucket, time and arrival. */
+function samplesInOrder(samples: SampleStore): Uint32Array {
+  const { groups, buckets, times, sequences } = samples;
+  const timed = times.length > 0;
+  const order = new Uint32Array(samples.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  return order.sort(
+    (x, y) =>
+      groups[x]! - groups[y]! ||
+      buckets[x]! - buckets[y]! ||
+      (timed ? times[x]! - times[y]! || sequences[x]! - sequences[y]! : 0) ||
+      x - y,
+  );
+}

@@ -1,0 +1,51 @@
+import { QueryTooLargeError } from './errors.ts';
+
+/** Samples as they came, for functions that need each one (quantile, rate_counter). Growing columns. */
+export class SampleStore {
+  groups = new Uint32Array(64);
+  buckets = new Uint32Array(64);
+  values = new Float64Array(64);
+  /** ns after the lower end of the first window: order and distance, not membership, which `buckets` tells exactly. */
+  times: Float64Array;
+  sequences: Float64Array;
+  length = 0;
+
+  readonly #maxSamples: number;
+  readonly #timed: boolean;
+
+  constructor(timed: boolean, maxSamples: number) {
+    this.#timed = timed;
+    this.#maxSamples = maxSamples;
+    this.times = new Float64Array(timed ? 64 : 0);
+    this.sequences = new Float64Array(timed ? 64 : 0);
+  }
+
+  add(group: number, bucket: number, value: number, time: number, sequence: number): void {
+    if (this.length === this.values.length) this.#grow();
+    const i = this.length++;
+    this.groups[i] = group;
+    this.buckets[i] = bucket;
+    this.values[i] = value;
+    if (this.#timed) {
+      this.times[i] = time;
+      this.sequences[i] = sequence;
+    }
+  }
+
+  #grow(): void {
+    if (this.length >= this.#maxSamples) throw new QueryTooLargeError('samples', this.#maxSamples);
+    const size = Math.min(this.#maxSamples, this.length * 2);
+    this.groups = copyTo(new Uint32Array(size), this.groups);
+    this.buckets = copyTo(new Uint32Array(size), this.buckets);
+    this.values = copyTo(new Float64Array(size), this.values);
+    if (this.#timed) {
+      this.times = copyTo(new Float64Array(size), this.times);
+      this.sequences = copyTo(new Float64Array(size), this.sequences);
+    }
+  }
+}
+
+function copyTo<T extends Uint32Array | Float64Array>(to: T, from: T): T {
+  to.set(from);
+  return to;
+}

@@ -1,0 +1,152 @@
+import { compareLabels, type Labels, labelsKey } from '../labels.ts';
+import type { Grouping, VectorOp } from '../syntax/ast.ts';
+import { dropLabels, isEmpty, keepLabels, type Matrix, newSeries, type Series } from './matrix.ts';
+
+/** `sum`, `avg`, … `topk`, `sort` over a matrix, step by step. `approx_topk` is not planned and does not get here. */
+export function aggregateVector(op: VectorOp, parameter: number | null, grouping: Grouping, input: Matrix): Matrix {
+  switch (op) {
+    case 'topk':
+    case 'bottomk':
+      return { timesMs: input.timesMs, series: selectK(op, parameter ?? 0, grouping, input.series) };
+    case 'sort':
+    case 'sort_desc':
+      return { timesMs: input.timesMs, series: sortByValue(op, input.series) };
+    case 'sum':
+    case 'avg':
+    case 'count':
+    case 'max':
+    case 'min':
+    case 'stddev':
+    case 'stdvar':
+      return { timesMs: input.timesMs, series: reduce(op, grouping, input) };
+    case 'approx_topk':
+      throw new TypeError('approx_topk cannot be evaluated');
+    default:
+      return op satisfies never;
+  }
+}
+
+type ReducingOp = 'sum' | 'avg' | 'count' | 'max' | 'min' | 'stddev' | 'stdvar';
+
+/** Running state of a group; columns are per step. */
+interface GroupState {
+  readonly series: Series;
+  readonly counts: Float64Array;
+  /** Of avg, stddev and stdvar. */
+  readonly means: Float64Array;
+}
+
+function reduce(op: ReducingOp, grouping: Grouping, input: Matrix): Series[] {
+  const steps = input.timesMs.length;
+  const groups = new Map<string, GroupState>();
+  const labelsOf = groupLabels(grouping);
+  for (const series of input.series) {
+    const labels = labelsOf(series.labels);
+    const key = labelsKey(labels);
+    let state = groups.get(key);
+    if (state === undefined) {
+      state = { series: newSeries(labels, steps), counts: new Float64Array(steps), means: new Float64Array(steps) };
+      groups.set(key, state);
+    }
+    for (let step = 0; step < steps; step++) {
+      if (series.present[step] === 1) addSample(op, state, step, series.values[step]!);
+    }
+  }
+  const result = [...groups.values()];
+  for (const state of result) finishGroup(op, state);
+  return result.map((state) => state.series).filter((series) => !isEmpty(series));
+}
+
+function addSample(op: ReducingOp, state: GroupState, step: number, value: number): void {
+  const { values, present } = state.series;
+  const n = state.counts[step]! + 1;
+  state.counts[step] = n;
+  present[step] = 1;
+  switch (op) {
+    case 'count':
+      return;
+    case 'sum':
+      values[step]! += value;
+      return;
+    case 'max':
+      if (n === 1 || values[step]! < value || Number.isNaN(values[step]!)) values[step] = value;
+      return;
+    case 'min':
+      if (n === 1 || values[step]! > value || Number.isNaN(values[step]!)) values[step] = value;
+      return;
+    case 'avg': {
+      const mean = state.means[step]!;
+      if (!Number.isFinite(mean) && (Number.isFinite(value) || value === mean)) return;
+      state.means[step] = mean + (value / n - mean / n);
+      return;
+    }
+    case 'stddev':
+    case 'stdvar': {
+      const delta = value - state.means[step]!;
+      state.means[step]! += delta / n;
+      values[step]! += delta * (value - state.means[step]!);
+      return;
+    }
+    default:
+      op satisfies never;
+  }
+}
+
+function finishGroup(op: ReducingOp, state: GroupState): void {
+  const { values } = state.series;
+  for (let step = 0; step < values.length; step++) {
+    if (op === 'count') values[step] = state.counts[step]!;
+    else if (op === 'avg') values[step] = state.means[step]!;
+    else if (op === 'stdvar') values[step]! /= state.counts[step]!;
+    else if (op === 'stddev') values[step] = Math.sqrt(values[step]! / state.counts[step]!);
+  }
+}
+
+/** The best k samples of every group and step; equal ones in order of labels, NaN last. Series keep their labels. */
+function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: readonly Series[]): Series[] {
+  const labelsOf = groupLabels(grouping);
+  const groups = new Map<string, Series[]>();
+  for (const series of [...input].sort((a, b) => compareLabels(a.labels, b.labels))) {
+    const key = labelsKey(labelsOf(series.labels));
+    const members = groups.get(key);
+    if (members === undefined) groups.set(key, [series]);
+    else members.push(series);
+  }
+  const result: Series[] = [];
+  for (const members of groups.values()) {
+    const selected = members.map(({ labels, values }) => ({ labels, values, present: new Uint8Array(values.length) }));
+    const steps = members[0]!.values.length;
+    for (let step = 0; step < steps; step++) {
+      const candidates: number[] = [];
+      for (let i = 0; i < members.length; i++) if (members[i]!.present[step] === 1) candidates.push(i);
+      if (candidates.length > k) {
+        candidates.sort(
+          (a, b) => byValue(members[a]!.values[step]!, members[b]!.values[step]!, op === 'topk') || a - b,
+        );
+        candidates.length = k;
+      }
+      for (const i of candidates) selected[i]!.present[step] = 1;
+    }
+    result.push(...selected.filter((series) => !isEmpty(series)));
+  }
+  return result;
+}
+
+/** Orders an instant vector. Over several steps there is no order of series to speak of; they stay as they are. */
+function sortByValue(op: 'sort' | 'sort_desc', series: readonly Series[]): readonly Series[] {
+  if (series.length === 0 || series[0]!.values.length !== 1) return series;
+  return [...series].sort(
+    (a, b) => byValue(a.values[0]!, b.values[0]!, op === 'sort_desc') || compareLabels(a.labels, b.labels),
+  );
+}
+
+function byValue(a: number, b: number, descending: boolean): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  if (a === b) return 0;
+  return a < b === descending ? 1 : -1;
+}
+
+function groupLabels(grouping: Grouping): (labels: Labels) => Labels {
+  const names = new Set(grouping.labels);
+  return grouping.without ? (labels) => dropLabels(labels, names) : (labels) => keepLabels(labels, names);
+}

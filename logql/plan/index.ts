@@ -1,0 +1,14 @@
+export { alignRange } from './align.ts';
+export { type ExtractionHints, extractionHints } from './extraction.ts';
+export type {
+  Direction,
+  EvalNode,
+  EvaluationTimes,
+  LogPlan,
+  MetricPlan,
+  PlanParams,
+  QueryPlan,
+  RangeScan,
+} from './plan.ts';
+export { QueryNotEnabledError, UnsupportedQueryError } from './plan-errors.ts';
+export { evaluationTimes, planQuery } from './plan-query.ts';
