@@ -21,6 +21,8 @@ function evaluateNode(node: EvalNode, scans: readonly Matrix[], timesMs: Float64
   switch (node.kind) {
     case 'range':
       return scans[node.scan]!;
+    case 'concat':
+      return { timesMs, series: node.inputs.flatMap((input) => vectorOf(input, scans, timesMs).series) };
     case 'literal':
       return node.value;
     case 'vector':

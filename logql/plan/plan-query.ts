@@ -1,7 +1,16 @@
 import type { GroupingMode } from '../stages/types.ts';
-import type { Expr, Grouping, MetricExpr, RangeAggregation, VectorAggregation, VectorExpr } from '../syntax/ast.ts';
+import type {
+  BinaryExpr,
+  Expr,
+  Grouping,
+  LabelReplaceExpr,
+  MetricExpr,
+  RangeAggregation,
+  VectorAggregation,
+} from '../syntax/ast.ts';
 import { isSetOp, scalarOperation } from './arithmetic.ts';
 import { keepsErrors, withoutUnusedLineFormats } from './extraction.ts';
+import { type SplitExpr, splitInstant } from './instant-split.ts';
 import type { EvalNode, EvaluationTimes, MetricPlan, PlanParams, QueryPlan, RangeScan } from './plan.ts';
 import { QueryNotEnabledError, UnsupportedQueryError } from './plan-errors.ts';
 
@@ -22,7 +31,11 @@ export function planQuery(expr: Expr, params: PlanParams): QueryPlan {
       intervalNs: params.intervalNs,
     };
   }
-  return new MetricPlanner(evaluationTimes(params)).plan(expr, params.instant);
+  const splitNs = params.instant ? Number(params.instantSplitNs ?? 0n) : 0;
+  return new MetricPlanner(evaluationTimes(params)).plan(
+    splitNs > 0 ? splitInstant(expr, splitNs) : { kind: 'plain', expr },
+    params.instant,
+  );
 }
 
 export function evaluationTimes(params: Pick<PlanParams, 'startNs' | 'endNs' | 'stepNs' | 'instant'>): EvaluationTimes {
@@ -36,6 +49,8 @@ export function evaluationTimes(params: Pick<PlanParams, 'startNs' | 'endNs' | '
   };
 }
 
+const NO_LABELS: Grouping = { without: false, labels: [] };
+
 class MetricPlanner {
   readonly #times: EvaluationTimes;
   readonly #scans: RangeScan[] = [];
@@ -46,9 +61,42 @@ class MetricPlanner {
     this.#times = times;
   }
 
-  plan(expr: MetricExpr, instant: boolean): MetricPlan {
-    const root = this.#node(expr);
+  plan(expr: SplitExpr, instant: boolean): MetricPlan {
+    const root = this.#split(expr);
     return { kind: 'metric', root, scans: this.#scans, times: this.#times, instant, sorted: this.#sorted };
+  }
+
+  #split(split: SplitExpr): EvalNode {
+    switch (split.kind) {
+      case 'plain':
+        return this.#node(split.expr);
+      case 'aggregate':
+        return this.#aggregation(split.of, this.#split(split.input));
+      case 'binary':
+        return this.#binary(split.of, this.#split(split.left), this.#split(split.right));
+      case 'label_replace':
+        return this.#labelReplace(split.of, this.#split(split.input));
+      case 'pieces': {
+        const combined: EvalNode = {
+          kind: 'vector_aggregation',
+          op: split.op,
+          parameter: null,
+          grouping: split.range.grouping ?? { without: true, labels: [] },
+          input: { kind: 'concat', inputs: split.pieces.map((piece) => this.#node(piece)) },
+        };
+        if (split.divisor === null) return combined;
+        return {
+          kind: 'binary',
+          op: '/',
+          bool: false,
+          matching: { card: 'one-to-one', on: false, labels: [], include: [] },
+          left: combined,
+          right: { kind: 'literal', value: split.divisor },
+        };
+      }
+      default:
+        return split satisfies never;
+    }
   }
 
   #node(expr: MetricExpr): EvalNode {
@@ -57,26 +105,13 @@ class MetricPlanner {
         return this.#scan(expr, null);
       case 'vector_aggregation':
         return this.#vectorAggregation(expr);
-      case 'binary': {
-        const left = this.#node(expr.left);
-        const right = this.#node(expr.right);
-        if (left.kind === 'literal' && right.kind === 'literal' && !isSetOp(expr.op)) {
-          return { kind: 'literal', value: scalarOperation(expr.op, left.value, right.value) };
-        }
-        return { kind: 'binary', op: expr.op, bool: expr.bool, matching: expr.matching, left, right };
-      }
+      case 'binary':
+        return this.#binary(expr, this.#node(expr.left), this.#node(expr.right));
       case 'literal':
       case 'vector':
-        return { kind: expr.kind, value: (expr as VectorExpr).value };
+        return { kind: expr.kind, value: expr.value };
       case 'label_replace':
-        return {
-          kind: 'label_replace',
-          dst: expr.dst,
-          replacement: expr.replacement,
-          src: expr.src,
-          regex: expr.regex,
-          input: this.#node(expr.expr),
-        };
+        return this.#labelReplace(expr, this.#node(expr.expr));
       case 'variants':
         throw new UnsupportedQueryError('multi variant queries are disabled for this instance');
       default:
@@ -85,16 +120,31 @@ class MetricPlanner {
   }
 
   #vectorAggregation(expr: VectorAggregation): EvalNode {
+    const inner = expr.expr;
+    if (inner.kind === 'range_aggregation' && canPushDown(expr, inner)) {
+      return this.#aggregation(expr, this.#scan(inner, expr.grouping ?? NO_LABELS));
+    }
+    return this.#aggregation(expr, this.#node(inner));
+  }
+
+  #aggregation(expr: VectorAggregation, input: EvalNode): EvalNode {
     if (expr.op === 'approx_topk') {
       throw new QueryNotEnabledError('approx_topk is not enabled. See -limits.shard_aggregations');
     }
     if (expr.op === 'sort' || expr.op === 'sort_desc') this.#sorted = true;
-    const grouping = expr.grouping ?? { without: false, labels: [] };
-    const input =
-      expr.expr.kind === 'range_aggregation' && canPushDown(expr, expr.expr)
-        ? this.#scan(expr.expr, grouping)
-        : this.#node(expr.expr);
+    const grouping = expr.grouping ?? NO_LABELS;
     return { kind: 'vector_aggregation', op: expr.op, parameter: expr.parameter, grouping, input };
+  }
+
+  #binary(expr: BinaryExpr, left: EvalNode, right: EvalNode): EvalNode {
+    if (left.kind === 'literal' && right.kind === 'literal' && !isSetOp(expr.op)) {
+      return { kind: 'literal', value: scalarOperation(expr.op, left.value, right.value) };
+    }
+    return { kind: 'binary', op: expr.op, bool: expr.bool, matching: expr.matching, left, right };
+  }
+
+  #labelReplace({ dst, replacement, src, regex }: LabelReplaceExpr, input: EvalNode): EvalNode {
+    return { kind: 'label_replace', dst, replacement, src, regex, input };
   }
 
   #scan(expr: RangeAggregation, outer: Grouping | null): EvalNode {

@@ -21,6 +21,8 @@ export interface PlanParams {
   readonly direction: Direction;
   /** Evaluated at `endNs` alone. */
   readonly instant: boolean;
+  /** `split_instant_metric_queries_by_interval`, of which long instant queries show traces; 0 for never. */
+  readonly instantSplitNs?: bigint;
 }
 
 export interface LogPlan {
@@ -79,6 +81,8 @@ export interface RangeScan {
 
 export type EvalNode =
   | { readonly kind: 'range'; readonly scan: number }
+  /** All series of all inputs, equal ones side by side. */
+  | { readonly kind: 'concat'; readonly inputs: readonly EvalNode[] }
   | {
       readonly kind: 'vector_aggregation';
       readonly op: VectorOp;
