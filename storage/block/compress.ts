@@ -1,0 +1,56 @@
+/**
+ * A column's compression: zstd, or as it is when that is not smaller.
+ *
+ * `chunkSize` makes zlib put the whole result into one buffer: with its default of 64 kB a column of 1 MB is put
+ * together from 16 pieces, 1.2 ms instead of 0.24.
+ */
+import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { CorruptBlockError } from './corrupt-block-error.ts';
+import { type ColumnPlace, ENCODING_RAW, ENCODING_ZSTD, type StoredColumn } from './format.ts';
+
+/** 690 MB/s on log lines; level 6 gives 26 % less at a quarter of the speed. */
+const LEVEL = 3;
+/** Shorter columns never win by compression: a frame alone costs 9 to 13 bytes, and a call 20 µs. */
+const MIN_COMPRESSED_BYTES = 32;
+const MIN_CHUNK_BYTES = 64;
+
+export function compressColumn(kind: number, name: Uint8Array, raw: Uint8Array): StoredColumn {
+  const rawBytes = raw.length;
+  if (rawBytes >= MIN_COMPRESSED_BYTES) {
+    const stored = zstdCompressSync(raw, {
+      pledgedSrcSize: rawBytes,
+      chunkSize: Math.max(MIN_CHUNK_BYTES, rawBytes),
+      params: { [zlib.ZSTD_c_compressionLevel]: LEVEL },
+    });
+    if (stored.length < rawBytes) return { kind, name, rawBytes, encoding: ENCODING_ZSTD, stored };
+  }
+  return { kind, name, rawBytes, encoding: ENCODING_RAW, stored: raw };
+}
+
+/** The column's bytes: a view of the block when stored raw. */
+export function decompressColumn(block: Uint8Array, place: ColumnPlace): Buffer {
+  const { offset, storedBytes, rawBytes } = place;
+  if (offset + storedBytes > block.length) throw new CorruptBlockError('cut short in a column', block.length);
+  const stored = Buffer.from(block.buffer, block.byteOffset + offset, storedBytes);
+  if (crc32(stored) !== place.crc) throw new CorruptBlockError('column checksum does not match', offset);
+  switch (place.encoding) {
+    case ENCODING_RAW:
+      if (storedBytes !== rawBytes) throw new CorruptBlockError('a raw column of two lengths', offset);
+      return stored;
+    case ENCODING_ZSTD: {
+      let raw: Buffer;
+      try {
+        raw = zstdDecompressSync(stored, {
+          chunkSize: Math.max(MIN_CHUNK_BYTES, rawBytes + 1),
+          maxOutputLength: Math.max(1, rawBytes),
+        });
+      } catch (cause: unknown) {
+        throw new CorruptBlockError('a column does not decompress', offset, { cause });
+      }
+      if (raw.length !== rawBytes) throw new CorruptBlockError('a column decompresses to another length', offset);
+      return raw;
+    }
+    default:
+      throw new CorruptBlockError(`column encoding ${place.encoding} is not known`, offset);
+  }
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { encodeBlocks, headToColumns, openBlock, overlappingDuplicates } from './index.ts';
+import { arbitraryRows } from './testing/arbitrary-rows.ts';
+import { headOf, rowTexts, type TestRow } from './testing/heads.ts';
+
+const everything = { lines: true, metadata: null };
+const headColumns = (rows: TestRow[]) => headToColumns(headOf(rows), everything);
+const blockColumns = (rows: TestRow[]) => openBlock(encodeBlocks(headOf(rows))[0]!.bytes).columns(everything);
+
+describe('overlappingDuplicates', () => {
+  it('leaves each distinct row of several blocks and heads exactly once, in the earliest', () => {
+    const picks = fc.array(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), { minLength: 2, maxLength: 4 });
+    fc.assert(
+      fc.property(arbitraryRows, picks, (pool, groups) => {
+        const blocks = groups.map((group, g) => {
+          const rows = group.map((n) => pool[n % pool.length]!);
+          return g % 2 ? headColumns(rows) : blockColumns(rows);
+        });
+        const masks = overlappingDuplicates(blocks);
+        const seen = new Set<string>();
+        blocks.forEach((block, b) => {
+          rowTexts(block).forEach((text, r) => {
+            assert.equal((masks[b]?.[r] ?? 0) === 1, seen.has(text), text);
+            seen.add(text);
+          });
+        });
+      }),
+    );
+  });
+
+  it('compares many rows of one timestamp by line and metadata', () => {
+    const rows = (from: number, pod: string): TestRow[] =>
+      Array.from({ length: 300 }, (_, i) => ({ ns: 5n, line: `line ${from + i}`, metadata: [['pod', pod]] }));
+    const [first, shared, other] = overlappingDuplicates([
+      headColumns(rows(0, 'a')),
+      headColumns(rows(200, 'a')),
+      headColumns(rows(0, 'b')),
+    ]);
+    assert.equal(first, null);
+    assert.equal(
+      shared!.reduce((sum, bit) => sum + bit, 0),
+      100,
+    );
+    assert.equal(other, null);
+  });
+
+  it('does not look at rows of blocks that do not overlap', () => {
+    const unread = { ...headColumns([{ ns: 1n, line: 'a' }]), bytes: null };
+    const later = { ...headColumns([{ ns: 2n, line: 'a' }]), bytes: null };
+    assert.deepEqual(overlappingDuplicates([unread, later]), [null, null]);
+    assert.throws(() => overlappingDuplicates([unread, unread]), TypeError);
+  });
+});

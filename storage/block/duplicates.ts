@@ -1,0 +1,159 @@
+/**
+ * Rows that several blocks of one stream share: replicas store the same push, and a retried push may land in two
+ * blocks. A query counts such a row once, in the earliest of the given blocks.
+ */
+import type { BlockColumns } from '../../logql/source.ts';
+
+/** Above this many pairs of rows of one timestamp, rows are looked up by a key instead of compared. */
+const MAX_PAIRS = 64;
+
+/**
+ * Per block a mask with 1 for each row equal in time, line and metadata to a row of an earlier block; null when there
+ * is none. Blocks must have been opened with lines and all metadata. Costs a few bigint comparisons per pair of blocks
+ * that do not overlap.
+ */
+export function overlappingDuplicates(blocks: readonly BlockColumns[]): (Uint8Array | null)[] {
+  const bounds = blocks.map((block) => {
+    if (block.rowCount === 0) return { minNs: 1n, maxNs: 0n };
+    const { baseNs, offsetsNs, rowCount } = block;
+    return { minNs: baseNs + BigInt(offsetsNs[0]!), maxNs: baseNs + BigInt(offsetsNs[rowCount - 1]!) };
+  });
+  return blocks.map((block, i) => {
+    let mask: Uint8Array | null = null;
+    for (let j = 0; j < i; j++) {
+      if (block.rowCount === 0 || blocks[j]!.rowCount === 0) continue;
+      if (bounds[j]!.maxNs < bounds[i]!.minNs || bounds[j]!.minNs > bounds[i]!.maxNs) continue;
+      mask = markShared(blocks[j]!, block, Number(bounds[i]!.minNs - bounds[j]!.minNs), mask);
+    }
+    return mask;
+  });
+}
+
+/**
+ * Marks rows of `later` that `earlier` has. `shift`: from the first row of `earlier` to that of `later`, ns. Times are
+ * compared relative to those first rows: blocks overlap and each spans less than 2^53 ns, so doubles are exact.
+ */
+function markShared(
+  earlier: BlockColumns,
+  later: BlockColumns,
+  shift: number,
+  mask: Uint8Array | null,
+): Uint8Array | null {
+  const timesA = earlier.offsetsNs;
+  const timesB = later.offsetsNs;
+  const firstA = timesA[0]!;
+  const firstB = timesB[0]!;
+  const countA = earlier.rowCount;
+  const countB = later.rowCount;
+  let a = lowerBound(timesA, countA, firstA + Math.max(0, shift));
+  let b = lowerBound(timesB, countB, firstB + Math.max(0, -shift));
+  let compare: RowComparer | null = null;
+  while (a < countA && b < countB) {
+    const difference = timesA[a]! - firstA - (timesB[b]! - firstB + shift);
+    if (difference !== 0) {
+      if (difference < 0) a++;
+      else b++;
+      continue;
+    }
+    let endA = a + 1;
+    while (endA < countA && timesA[endA] === timesA[a]) endA++;
+    let endB = b + 1;
+    while (endB < countB && timesB[endB] === timesB[b]) endB++;
+    compare ??= new RowComparer(earlier, later);
+    const known = (endA - a) * (endB - b) > MAX_PAIRS ? compare.keysOfEarlier(a, endA) : null;
+    for (; b < endB; b++) {
+      let shared = known?.has(compare.keyOfLater(b)) ?? false;
+      for (let r = a; known === null && r < endA && !shared; r++) shared = compare.equal(r, b);
+      if (!shared) continue;
+      mask ??= new Uint8Array(countB);
+      mask[b] = 1;
+    }
+    a = endA;
+  }
+  return mask;
+}
+
+function lowerBound(times: Float64Array, count: number, target: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle]! < target) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+interface ColumnPair {
+  readonly name: string;
+  readonly valuesA: readonly string[];
+  readonly indexesA: Uint32Array | null;
+  readonly valuesB: readonly string[];
+  readonly indexesB: Uint32Array | null;
+}
+
+/** Compares rows of two blocks by line and metadata. */
+class RowComparer {
+  readonly #a: BlockColumns;
+  readonly #b: BlockColumns;
+  readonly #bytesA: Buffer;
+  readonly #bytesB: Buffer;
+  readonly #pairs: ColumnPair[] = [];
+
+  constructor(a: BlockColumns, b: BlockColumns) {
+    if (a.bytes === null || b.bytes === null) throw new TypeError('rows can only be compared with their lines');
+    this.#a = a;
+    this.#b = b;
+    this.#bytesA = a.bytes;
+    this.#bytesB = b.bytes;
+    const names = new Set([...a.metadata, ...b.metadata].map((column) => column.name));
+    for (const name of names) {
+      const columnA = a.metadata.find((column) => column.name === name);
+      const columnB = b.metadata.find((column) => column.name === name);
+      this.#pairs.push({
+        name,
+        valuesA: columnA?.values ?? [],
+        indexesA: columnA?.indexes ?? null,
+        valuesB: columnB?.values ?? [],
+        indexesB: columnB?.indexes ?? null,
+      });
+    }
+  }
+
+  equal(rowA: number, rowB: number): boolean {
+    const startA = this.#a.lineStarts[rowA]!;
+    const endA = this.#a.lineStarts[rowA + 1]!;
+    const startB = this.#b.lineStarts[rowB]!;
+    const endB = this.#b.lineStarts[rowB + 1]!;
+    if (endA - startA !== endB - startB) return false;
+    if (this.#bytesA.compare(this.#bytesB, startB, endB, startA, endA) !== 0) return false;
+    for (const pair of this.#pairs) {
+      const indexA = pair.indexesA?.[rowA] ?? 0;
+      const indexB = pair.indexesB?.[rowB] ?? 0;
+      if ((indexA === 0) !== (indexB === 0)) return false;
+      if (indexA !== 0 && pair.valuesA[indexA] !== pair.valuesB[indexB]) return false;
+    }
+    return true;
+  }
+
+  keysOfEarlier(from: number, to: number): Set<string> {
+    const keys = new Set<string>();
+    for (let r = from; r < to; r++) {
+      let key = this.#bytesA.toString('latin1', this.#a.lineStarts[r], this.#a.lineStarts[r + 1]);
+      for (const { name, valuesA, indexesA } of this.#pairs) key += keyPart(name, valuesA, indexesA?.[r] ?? 0);
+      keys.add(key);
+    }
+    return keys;
+  }
+
+  keyOfLater(row: number): string {
+    let key = this.#bytesB.toString('latin1', this.#b.lineStarts[row], this.#b.lineStarts[row + 1]);
+    for (const { name, valuesB, indexesB } of this.#pairs) key += keyPart(name, valuesB, indexesB?.[row] ?? 0);
+    return key;
+  }
+}
+
+/** Read from the right a key is unambiguous: every part ends in its length, and parts come in one order. */
+function keyPart(name: string, values: readonly string[], index: number): string {
+  return index === 0 ? '|-' : `${name}=${values[index]}|${values[index]!.length}`;
+}

@@ -1,0 +1,7 @@
+export { CorruptBlockError } from './corrupt-block-error.ts';
+export { overlappingDuplicates } from './duplicates.ts';
+export { type BlockLimits, defaultBlockLimits, encodeBlocks } from './encode.ts';
+export { headToColumns } from './head-columns.ts';
+export { decodeMetadataSet, encodeMetadataSet, type MetadataPairs } from './metadata-set.ts';
+export { BlockReader, openBlock, type WantedColumns } from './reader.ts';
+export type { BlockStats, EncodedBlock, HeadColumns } from './types.ts';

@@ -1,0 +1,73 @@
+/**
+ * One metadata label as a dictionary column.
+ *
+ *     metadata := u32 valueCount  u8 lengthWidth  u8 indexWidth
+ *                 planes(valueCount lengths)  planes(rowCount indexes)  value*
+ *
+ * Index 0 is absence, index i the i-th value.
+ */
+import { CorruptBlockError } from './corrupt-block-error.ts';
+import type { RawMetadataColumn } from './metadata-columns.ts';
+import { planeWidth, readPlanes, writePlanes } from './planes.ts';
+
+const HEAD_BYTES = 6;
+const MAX_WIDTH = 4;
+
+export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
+  const { values, indexes } = column;
+  const valueCount = values.length - 1;
+  const lengths = new Uint32Array(valueCount);
+  let valueBytes = 0;
+  for (let v = 0; v < valueCount; v++) {
+    const length = values[v + 1]!.length;
+    lengths[v] = length;
+    valueBytes += length;
+  }
+  const lengthWidth = planeWidth(lengths, valueCount);
+  const indexWidth = planeWidth(indexes, indexes.length);
+  const out = Buffer.alloc(HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length + valueBytes);
+  out.writeUInt32LE(valueCount, 0);
+  out[4] = lengthWidth;
+  out[5] = indexWidth;
+  let at = HEAD_BYTES;
+  writePlanes(out, at, lengths, valueCount, lengthWidth);
+  at += lengthWidth * valueCount;
+  writePlanes(out, at, indexes, indexes.length, indexWidth);
+  at += indexWidth * indexes.length;
+  for (let v = 1; v <= valueCount; v++) at += out.write(values[v]!, at, 'latin1');
+  return out;
+}
+
+/** Values as text: bytes that are not UTF-8 come out as U+FFFD. `position` is where the column lies, for errors. */
+export function decodeMetadataColumn(
+  raw: Buffer,
+  rowCount: number,
+  position: number,
+): { values: string[]; indexes: Uint32Array } {
+  if (raw.length < HEAD_BYTES) throw new CorruptBlockError('metadata cut short', position);
+  const valueCount = raw.readUInt32LE(0);
+  const lengthWidth = raw[4]!;
+  const indexWidth = raw[5]!;
+  if (valueCount > rowCount || lengthWidth > MAX_WIDTH || indexWidth > MAX_WIDTH) {
+    throw new CorruptBlockError('metadata of no known form', position);
+  }
+  const valuesAt = HEAD_BYTES + lengthWidth * valueCount + indexWidth * rowCount;
+  if (valuesAt > raw.length) throw new CorruptBlockError('metadata cut short', position);
+  const lengths = new Float64Array(valueCount);
+  readPlanes(raw, HEAD_BYTES, lengths, valueCount, lengthWidth);
+  const indexes = new Uint32Array(rowCount);
+  readPlanes(raw, HEAD_BYTES + lengthWidth * valueCount, indexes, rowCount, indexWidth);
+  let maxIndex = 0;
+  for (let r = 0; r < rowCount; r++) if (indexes[r]! > maxIndex) maxIndex = indexes[r]!;
+  if (maxIndex > valueCount) throw new CorruptBlockError('metadata names a value that is not there', position);
+  const values: string[] = [''];
+  let at = valuesAt;
+  for (let v = 0; v < valueCount; v++) {
+    const end = at + lengths[v]!;
+    if (end > raw.length) throw new CorruptBlockError('metadata values cut short', position);
+    values.push(raw.toString('utf8', at, end));
+    at = end;
+  }
+  if (at !== raw.length) throw new CorruptBlockError('metadata longer than its values', position);
+  return { values, indexes };
+}

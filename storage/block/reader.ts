@@ -1,0 +1,105 @@
+import type { BlockColumns, MetadataColumn } from '../../logql/source.ts';
+import { decompressColumn } from './compress.ts';
+import { CorruptBlockError } from './corrupt-block-error.ts';
+import {
+  type BlockHeader,
+  type ColumnPlace,
+  decodeBlockHeader,
+  KIND_LENGTHS,
+  KIND_LINES,
+  KIND_METADATA,
+  KIND_TIMESTAMPS,
+} from './format.ts';
+import { decodeMetadataColumn } from './metadata-codec.ts';
+import { readPlanes } from './planes.ts';
+import { decodeTimestamps } from './timestamps.ts';
+import type { BlockStats } from './types.ts';
+
+/** Which columns a reader opens; timestamps and line lengths are always among them. */
+export interface WantedColumns {
+  readonly lines: boolean;
+  /** Names of metadata columns; null for all. */
+  readonly metadata: ReadonlySet<string> | null;
+}
+
+/**
+ * Checks header and directory; columns are read and checked on demand. `bytes` stays the caller's and must not change
+ * while the reader or what it returned is used. Throws CorruptBlockError.
+ */
+export function openBlock(bytes: Uint8Array): BlockReader {
+  return new BlockReader(bytes);
+}
+
+export class BlockReader {
+  readonly stats: BlockStats;
+  readonly ascii: boolean;
+  /** Enough of the block, in bytes from its start, for everything but its lines. */
+  readonly linesOffset: number;
+  readonly #bytes: Uint8Array;
+  readonly #header: BlockHeader;
+  readonly #places: readonly ColumnPlace[];
+
+  constructor(bytes: Uint8Array) {
+    const { header, columns } = decodeBlockHeader(bytes);
+    this.#bytes = bytes;
+    this.#header = header;
+    this.#places = columns;
+    this.ascii = header.ascii;
+    const { minNs, maxNs, rowCount, lineBytes, metadataBytes, encodedBytes } = header;
+    this.stats = { minNs, maxNs, rowCount, lineBytes, metadataBytes, encodedBytes };
+    this.linesOffset = this.#place(KIND_LINES, 'lines').offset;
+  }
+
+  /** Names of the metadata columns, in order. */
+  get metadataNames(): string[] {
+    return this.#places.filter((p) => p.kind === KIND_METADATA).map((p) => p.name);
+  }
+
+  /** Decodes the wanted columns. Throws CorruptBlockError. */
+  columns(want: WantedColumns): BlockColumns {
+    const { rowCount, minNs, maxNs, ascii } = this.#header;
+    const times = this.#place(KIND_TIMESTAMPS, 'timestamps');
+    const offsetsNs = decodeTimestamps(this.#read(times), rowCount, maxNs - minNs, times.offset);
+    const lineStarts = this.#lineStarts();
+    const metadata: MetadataColumn[] = [];
+    for (const place of this.#places) {
+      if (place.kind !== KIND_METADATA || (want.metadata !== null && !want.metadata.has(place.name))) continue;
+      metadata.push({ name: place.name, ...decodeMetadataColumn(this.#read(place), rowCount, place.offset) });
+    }
+    metadata.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const bytes = want.lines ? this.#lines() : null;
+    return { rowCount, baseNs: minNs, offsetsNs, lineStarts, bytes, ascii, metadata };
+  }
+
+  #lineStarts(): Uint32Array {
+    const { rowCount, lineBytes } = this.#header;
+    const place = this.#place(KIND_LENGTHS, 'line lengths');
+    const raw = this.#read(place);
+    const width = raw[0];
+    if (width === undefined || width > 4 || raw.length !== 1 + width * rowCount) {
+      throw new CorruptBlockError('line lengths of a wrong length', place.offset);
+    }
+    const starts = new Uint32Array(rowCount + 1);
+    readPlanes(raw, 1, starts.subarray(1), rowCount, width);
+    let total = 0;
+    for (let r = 1; r <= rowCount; r++) starts[r] = total += starts[r]!;
+    if (total !== lineBytes) throw new CorruptBlockError('line lengths do not add up', place.offset);
+    return starts;
+  }
+
+  #lines(): Buffer {
+    const place = this.#place(KIND_LINES, 'lines');
+    if (place.rawBytes !== this.#header.lineBytes) throw new CorruptBlockError('lines of a wrong length', place.offset);
+    return this.#read(place);
+  }
+
+  #place(kind: number, what: string): ColumnPlace {
+    const place = this.#places.find((p) => p.kind === kind);
+    if (place === undefined) throw new CorruptBlockError(`no column of ${what}`, 12);
+    return place;
+  }
+
+  #read(place: ColumnPlace): Buffer {
+    return decompressColumn(this.#bytes, place);
+  }
+}
