@@ -1,0 +1,255 @@
+import { normaliseMetadataName } from './metadata-name.ts';
+import type { PushRows } from './push-rows.ts';
+import { repairUtf8 } from './utf8-repair.ts';
+
+/** The name under which the level of a line is kept. */
+export const DETECTED_LEVEL = 'detected_level';
+
+/** One piece of metadata of a row as it is stored. */
+interface Slot {
+  /** uvarint(length of name) and the name, as `storage/block/metadata-set.ts` wants it. */
+  readonly head: Uint8Array;
+  readonly nameLength: number;
+  /** Which pair of the row it takes its value from; -1: the level. */
+  readonly pair: number;
+}
+
+/** What the names of a row's metadata say; rows with the same names in the same order share it. */
+export interface Shape {
+  readonly rawNames: readonly Uint8Array[];
+  /** Normalised names, by pair. */
+  readonly names: readonly string[];
+  /** By name. */
+  readonly slots: readonly Slot[];
+  /** Bytes that the slots need beside the values, at most. */
+  readonly headBytes: number;
+  /** Pair that is called `detected_level`, -1 for none. */
+  readonly levelPair: number;
+  /** Pair that comes first in `log_level_fields`, -1 for none. */
+  readonly fieldPair: number;
+  readonly severityPair: number;
+}
+
+/** Kept per tenant; a client that makes up names must not fill the memory. */
+const MAX_SHAPES = 1000;
+
+/** Finds the shape of a row, mostly by comparing it with that of the row before. */
+export class Shapes {
+  readonly #levelFields: readonly string[];
+  readonly #known = new Map<string, Shape>();
+  #last: Shape | null = null;
+
+  constructor(levelFields: readonly string[]) {
+    this.#levelFields = levelFields;
+  }
+
+  /** Throws PushError when a name cannot be kept. */
+  of(rows: PushRows, row: number): Shape {
+    const last = this.#last;
+    if (last !== null && this.#fits(last, rows, row)) return last;
+    const names: Buffer[] = [];
+    const { source, pairs } = rows;
+    const first = 4 * rows.firstPairs[row]!;
+    for (let i = 0; i < rows.pairCounts[row]!; i++) {
+      const start = pairs[first + 4 * i]!;
+      names.push(source.subarray(start, start + pairs[first + 4 * i + 1]!));
+    }
+    const key = names.map((name) => `${name.length}:${name.toString('latin1')}`).join('');
+    let shape = this.#known.get(key);
+    if (shape === undefined) {
+      if (this.#known.size >= MAX_SHAPES) this.#known.clear();
+      shape = makeShape(names, this.#levelFields);
+      this.#known.set(key, shape);
+    }
+    this.#last = shape;
+    return shape;
+  }
+
+  #fits(shape: Shape, rows: PushRows, row: number): boolean {
+    const { rawNames } = shape;
+    if (rawNames.length !== rows.pairCounts[row]) return false;
+    const { source, pairs } = rows;
+    let at = 4 * rows.firstPairs[row]!;
+    for (const name of rawNames) {
+      if (name.length !== pairs[at + 1]) return false;
+      const start = pairs[at]!;
+      for (let i = 0; i < name.length; i++) if (source[start + i] !== name[i]) return false;
+      at += 4;
+    }
+    return true;
+  }
+}
+
+function makeShape(raw: readonly Buffer[], levelFields: readonly string[]): Shape {
+  const names = raw.map((name) => normaliseMetadataName(name.toString('utf8')));
+  const pairOf = new Map(names.map((name, pair) => [name, pair] as const)); // the last of equal names
+  const slots: Slot[] = [...new Set([...pairOf.keys(), DETECTED_LEVEL])]
+    .sort((a, b) => (a < b ? -1 : 1))
+    .map((name) => ({
+      head: withLength(Buffer.from(name)),
+      nameLength: name.length,
+      pair: name === DETECTED_LEVEL ? -1 : pairOf.get(name)!,
+    }));
+  const field = levelFields.find((name) => pairOf.has(name));
+  return {
+    rawNames: raw.map((name) => Uint8Array.from(name)),
+    names,
+    slots,
+    headBytes: slots.reduce((sum, slot) => sum + slot.head.length + 5, 0),
+    levelPair: names.indexOf(DETECTED_LEVEL),
+    fieldPair: field === undefined ? -1 : names.indexOf(field),
+    severityPair: names.indexOf('severity_number'),
+  };
+}
+
+function withLength(bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(bytes.length + 5);
+  const start = writeUvarint(out, 0, bytes.length);
+  out.set(bytes, start);
+  return out.slice(0, start + bytes.length);
+}
+
+function writeUvarint(out: Uint8Array, at: number, value: number): number {
+  while (value >= 0x80) {
+    out[at++] = (value & 0x7f) | 0x80;
+    value >>>= 7;
+  }
+  out[at++] = value;
+  return at;
+}
+
+/** Places that remember recent sets, to find equal ones. A power of two. */
+const RECENT = 64;
+
+/** The metadata sets of one stream of a push: bytes one after the other, equal ones mostly once. */
+export class MetadataSets {
+  setCount = 0;
+  ends = new Uint32Array(16);
+  bytes: Buffer = Buffer.allocUnsafe(256);
+  /** Bytes of names and values of the set added last, without the level's. */
+  lastSize = 0;
+  #used = 0;
+  /** 1 + set, by hash. */
+  readonly #recent = new Uint32Array(RECENT);
+  readonly #byLevel = new Map<string, number>();
+
+  /** 1 + the index of a set that holds only a level; 0 for no level. */
+  addLevel(level: string): number {
+    this.lastSize = 0;
+    if (level === '') return 0;
+    let index = this.#byLevel.get(level);
+    if (index === undefined) {
+      const value = Buffer.from(level);
+      this.#reserve(DETECTED_LEVEL.length + value.length + 10);
+      let at = this.#used;
+      at = writeUvarint(this.bytes, at, DETECTED_LEVEL.length);
+      at += this.bytes.write(DETECTED_LEVEL, at, 'latin1');
+      at = writeUvarint(this.bytes, at, value.length);
+      this.bytes.set(value, at);
+      index = this.#close(at + value.length);
+      this.#byLevel.set(level, index);
+    }
+    return index;
+  }
+
+  /** 1 + the index of a row's set, with `level` in it unless that is empty; 0 for an empty set. */
+  addRow(rows: PushRows, row: number, shape: Shape, level: string): number {
+    const { source, pairs } = rows;
+    const first = 4 * rows.firstPairs[row]!;
+    let room = shape.headBytes + 3 * level.length;
+    for (let i = 0; i < shape.rawNames.length; i++) room += pairs[first + 4 * i + 3]!;
+    this.#reserve(room);
+    const out = this.bytes;
+    let at = this.#used;
+    let size = 0;
+    let hash = 0;
+    for (const slot of shape.slots) {
+      if (slot.pair < 0) {
+        if (level === '') continue;
+        out.set(slot.head, at);
+        const value = Buffer.from(level);
+        at = writeUvarint(out, at + slot.head.length, value.length);
+        out.set(value, at);
+        at += value.length;
+        hash = (hash * 31 + value.length) | 0;
+        continue;
+      }
+      const start = pairs[first + 4 * slot.pair + 2]!;
+      const length = pairs[first + 4 * slot.pair + 3]!;
+      if (length === 0) continue; // an empty value is no value
+      const { head } = slot;
+      for (let i = 0; i < head.length; i++) out[at++] = head[i]!;
+      at = writeUvarint(out, at, length);
+      let wide = 0;
+      for (let i = 0; i < length; i++) {
+        const byte = source[start + i]!;
+        out[at + i] = byte;
+        wide |= byte;
+        hash = (hash * 31 + byte) | 0;
+      }
+      size += slot.nameLength + length;
+      if (wide < 0x80) {
+        at += length;
+        continue;
+      }
+      const value = repairUtf8(source.subarray(start, start + length));
+      at = writeUvarint(out, at - uvarintLength(length), value.length);
+      out.set(value, at);
+      at += value.length;
+      size += value.length - length;
+    }
+    this.lastSize = size;
+    if (at === this.#used) return 0;
+    return this.#findOrClose(at, hash);
+  }
+
+  /** 1 + the index of a set given as encoded bytes; 0 for an empty one. */
+  addEncoded(set: Uint8Array): number {
+    if (set.length === 0) return 0;
+    this.#reserve(set.length);
+    this.bytes.set(set, this.#used);
+    return this.#close(this.#used + set.length);
+  }
+
+  #findOrClose(end: number, hash: number): number {
+    const place = (hash ^ (hash >>> 15)) & (RECENT - 1);
+    const known = this.#recent[place]!;
+    if (known > 0) {
+      const start = known > 1 ? this.ends[known - 2]! : 0;
+      const length = end - this.#used;
+      if (this.ends[known - 1]! - start === length) {
+        const { bytes } = this;
+        let i = 0;
+        while (i < length && bytes[start + i] === bytes[this.#used + i]) i++;
+        if (i === length) return known;
+      }
+    }
+    const index = this.#close(end);
+    this.#recent[place] = index;
+    return index;
+  }
+
+  #close(end: number): number {
+    if (this.setCount === this.ends.length) {
+      const larger = new Uint32Array(2 * this.ends.length);
+      larger.set(this.ends);
+      this.ends = larger;
+    }
+    this.ends[this.setCount++] = end;
+    this.#used = end;
+    return this.setCount;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#used + bytes <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.bytes.length, this.#used + bytes));
+    larger.set(this.bytes.subarray(0, this.#used));
+    this.bytes = larger;
+  }
+}
+
+function uvarintLength(value: number): number {
+  let length = 1;
+  for (; value >= 0x80; value >>>= 7) length++;
+  return length;
+}

@@ -1,0 +1,104 @@
+/**
+ * A decoded push as columns of offsets into the request's bytes; no object and no string per line.
+ *
+ *     streams  one record a stream: where its label text lies, which rows are its own
+ *     rows     seconds, nanos (since 1970, nanos 0..999999999), line start and length, first pair, number of pairs
+ *     pairs    structured metadata: name start, name length, value start, value length (four numbers a pair)
+ */
+export type LabelsForm = 'selector' | 'json-object' | 'none';
+
+export interface PushedStream {
+  /** `selector`: `{a="b"}` as text. `json-object`: a JSON object of strings. `none`: the push named no labels. */
+  labelsForm: LabelsForm;
+  labelsStart: number;
+  labelsEnd: number;
+  firstRow: number;
+  rowCount: number;
+}
+
+/** Go's zero time, which a timestamp that was not sent becomes. */
+export const ZERO_TIME_SECONDS = -62135596800;
+
+export class PushRows {
+  /** What all offsets point into. The scanner may have unescaped JSON strings in place. */
+  readonly source: Buffer;
+  readonly streams: PushedStream[] = [];
+  rowCount = 0;
+  pairCount = 0;
+  seconds: Float64Array;
+  nanos: Uint32Array;
+  lineStarts: Uint32Array;
+  lineLengths: Uint32Array;
+  firstPairs: Uint32Array;
+  pairCounts: Uint32Array;
+  pairs: Uint32Array;
+
+  constructor(source: Buffer) {
+    this.source = source;
+    const rows = Math.min(1 << 20, Math.max(16, source.length >>> 7));
+    this.seconds = new Float64Array(rows);
+    this.nanos = new Uint32Array(rows);
+    this.lineStarts = new Uint32Array(rows);
+    this.lineLengths = new Uint32Array(rows);
+    this.firstPairs = new Uint32Array(rows);
+    this.pairCounts = new Uint32Array(rows);
+    this.pairs = new Uint32Array(64);
+  }
+
+  addStream(): PushedStream {
+    const stream: PushedStream = {
+      labelsForm: 'none',
+      labelsStart: 0,
+      labelsEnd: 0,
+      firstRow: this.rowCount,
+      rowCount: 0,
+    };
+    this.streams.push(stream);
+    return stream;
+  }
+
+  /** Appends a row at the zero time with an empty line and no metadata; its fields are then set in place. */
+  addRow(): number {
+    const row = this.rowCount++;
+    if (row === this.seconds.length) this.#growRows();
+    this.seconds[row] = ZERO_TIME_SECONDS;
+    this.nanos[row] = 0;
+    this.lineStarts[row] = 0;
+    this.lineLengths[row] = 0;
+    this.firstPairs[row] = this.pairCount;
+    this.pairCounts[row] = 0;
+    return row;
+  }
+
+  /** Adds a pair to the last row. */
+  addPair(nameStart: number, nameLength: number, valueStart: number, valueLength: number): void {
+    const at = 4 * this.pairCount++;
+    if (at === this.pairs.length) this.pairs = grown(this.pairs, Uint32Array);
+    this.pairs[at] = nameStart;
+    this.pairs[at + 1] = nameLength;
+    this.pairs[at + 2] = valueStart;
+    this.pairs[at + 3] = valueLength;
+    this.pairCounts[this.rowCount - 1]!++;
+  }
+
+  clear(): void {
+    this.streams.length = 0;
+    this.rowCount = 0;
+    this.pairCount = 0;
+  }
+
+  #growRows(): void {
+    this.seconds = grown(this.seconds, Float64Array);
+    this.nanos = grown(this.nanos, Uint32Array);
+    this.lineStarts = grown(this.lineStarts, Uint32Array);
+    this.lineLengths = grown(this.lineLengths, Uint32Array);
+    this.firstPairs = grown(this.firstPairs, Uint32Array);
+    this.pairCounts = grown(this.pairCounts, Uint32Array);
+  }
+}
+
+function grown<T extends Float64Array | Uint32Array>(column: T, type: new (length: number) => T): T {
+  const larger = new type(2 * column.length);
+  larger.set(column);
+  return larger;
+}
