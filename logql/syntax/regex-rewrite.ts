@@ -1,0 +1,4 @@
+/** Placeholder. */
+export function isRewrittenByLoki(pattern: string): boolean {
+  return /^[\w .*|+-]*$/.test(pattern);
+}
