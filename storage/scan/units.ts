@@ -1,0 +1,121 @@
+import type { Labels } from '../../logql/labels.ts';
+import type { BlockStats, EncodedBlock, HeadColumns } from '../block/types.ts';
+
+/** Where a worker finds the rows of one block. */
+export type BlockRef = StoredBlockRef | MemoryBlockRef | HeadRef;
+
+interface BlockBounds {
+  readonly minNs: bigint;
+  /** Inclusive. */
+  readonly maxNs: bigint;
+  readonly rowCount: number;
+  readonly lineBytes: number;
+  /** Structured metadata, as `BlockStats` counts it; for a head, an estimate that leaves repeated sets out. */
+  readonly metadataBytes: number;
+}
+export interface StoredBlockRef extends BlockBounds {
+  readonly kind: 'stored';
+  readonly segment: string;
+  readonly offset: number;
+  readonly length: number;
+}
+export interface MemoryBlockRef extends BlockBounds {
+  readonly kind: 'memory';
+  readonly bytes: Uint8Array;
+}
+export interface HeadRef extends BlockBounds {
+  readonly kind: 'head';
+  readonly head: HeadColumns;
+}
+
+/**
+ * What one worker must look at together: one block of a stream, or several whose times overlap. In such a group rows
+ * interleave, and a row may stand in more than one block (a retried push, a replica); it counts once.
+ * `blocks` are in order of arrival: of two rows with one timestamp the one in the earlier block came first.
+ */
+export interface ScanUnit {
+  readonly labels: Labels;
+  /** Order of rows of one time among streams: that of the unit with the lower number comes first. */
+  readonly sequence: number;
+  readonly minNs: bigint;
+  readonly maxNs: bigint;
+  readonly rowCount: number;
+  readonly lineBytes: number;
+  readonly blocks: readonly BlockRef[];
+}
+
+export function storedRef(segment: string, offset: number, length: number, stats: BlockStats): StoredBlockRef {
+  const { minNs, maxNs, rowCount, lineBytes, metadataBytes } = stats;
+  return { kind: 'stored', segment, offset, length, minNs, maxNs, rowCount, lineBytes, metadataBytes };
+}
+
+export function memoryRef(block: EncodedBlock): MemoryBlockRef {
+  const { minNs, maxNs, rowCount, lineBytes, metadataBytes } = block.stats;
+  return { kind: 'memory', bytes: block.bytes, minNs, maxNs, rowCount, lineBytes, metadataBytes };
+}
+
+/** Null for a head without rows. */
+export function headRef(head: HeadColumns): HeadRef | null {
+  const { rowCount, offsetsNs, baseNs } = head;
+  if (rowCount === 0) return null;
+  let min = offsetsNs[0]!;
+  let max = offsetsNs[rowCount - 1]!;
+  if (!head.ascending) {
+    for (let r = 0; r < rowCount; r++) {
+      const offset = offsetsNs[r]!;
+      if (offset < min) min = offset;
+      if (offset > max) max = offset;
+    }
+  }
+  return {
+    kind: 'head',
+    head,
+    minNs: baseNs + BigInt(min),
+    maxNs: baseNs + BigInt(max),
+    rowCount,
+    lineBytes: head.lineEnds[rowCount - 1]!,
+    metadataBytes: 0,
+  };
+}
+
+/** Blocks of one stream that a unit may have at most, so that each row of an answer has its place in the order. */
+const MAX_BLOCKS = 2 ** 20;
+
+/**
+ * Groups a stream's blocks, given in order of arrival, into units: blocks whose times touch or overlap go together.
+ * Units come out ascending in time. `stream`: number of the stream in this query.
+ */
+export function groupOverlapping(labels: Labels, blocks: readonly BlockRef[], stream: number): ScanUnit[] {
+  const sequence = stream * MAX_BLOCKS;
+  const order = blocks.map((block, arrival) => ({ block, arrival }));
+  order.sort((a, b) =>
+    a.block.minNs < b.block.minNs ? -1 : a.block.minNs > b.block.minNs ? 1 : a.arrival - b.arrival,
+  );
+  const units: ScanUnit[] = [];
+  let group: typeof order = [];
+  let maxNs = 0n;
+  const close = () => {
+    if (group.length === 0) return;
+    const minNs = group[0]!.block.minNs;
+    group.sort((a, b) => a.arrival - b.arrival);
+    let rowCount = 0;
+    let lineBytes = 0;
+    for (const { block } of group) {
+      rowCount += block.rowCount;
+      lineBytes += block.lineBytes;
+    }
+    units.push({ labels, sequence, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) });
+  };
+  for (const entry of order) {
+    if (group.length > 0 && entry.block.minNs <= maxNs) {
+      group.push(entry);
+      if (entry.block.maxNs > maxNs) maxNs = entry.block.maxNs;
+      continue;
+    }
+    close();
+    group = [entry];
+    maxNs = entry.block.maxNs;
+  }
+  close();
+  return units;
+}
