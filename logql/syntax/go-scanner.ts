@@ -46,6 +46,9 @@ const BACKSLASH = 92;
 const BACKTICK = 96;
 const UNDERSCORE = 95;
 
+/** Hexadecimal digits of an escape, by its letter. */
+const ESCAPE_LENGTHS = { x: 2, u: 4, U: 8 } as const;
+
 export class GoScanner {
   /** Line and column of the current token; both 0 before the first. Line 0 after `skip`. */
   tokenLine = 0;
@@ -230,37 +233,16 @@ export class GoScanner {
   #escape(quote: number): void {
     this.#advance();
     const char = this.#char;
-    if (char === quote) return this.#advance();
-    switch (String.fromCodePoint(Math.max(char, 0))) {
-      case 'a':
-      case 'b':
-      case 'f':
-      case 'n':
-      case 'r':
-      case 't':
-      case 'v':
-      case '\\':
-        return this.#advance();
-      case '0':
-      case '1':
-      case '2':
-      case '3':
-      case '4':
-      case '5':
-      case '6':
-      case '7':
-        return this.#escapeDigits(8, 3);
-      case 'x':
-        this.#advance();
-        return this.#escapeDigits(16, 2);
-      case 'u':
-        this.#advance();
-        return this.#escapeDigits(16, 4);
-      case 'U':
-        this.#advance();
-        return this.#escapeDigits(16, 8);
-      default:
-        this.#onError('invalid char escape');
+    const letter = char === EOF ? '' : String.fromCodePoint(char);
+    if (char === quote || (letter !== '' && 'abfnrtv\\'.includes(letter))) {
+      this.#advance();
+    } else if (letter >= '0' && letter <= '7') {
+      this.#escapeDigits(8, 3);
+    } else if (letter === 'x' || letter === 'u' || letter === 'U') {
+      this.#advance();
+      this.#escapeDigits(16, ESCAPE_LENGTHS[letter]);
+    } else {
+      this.#onError('invalid char escape');
     }
   }
 

@@ -43,7 +43,7 @@ export function checkRegexpStage(pattern: string): void {
 }
 
 /** Escapes, quoted runs and classes, in which a parenthesis means itself, or the start of a named group. */
-const NAMED_GROUP = /\\Q[^]*?(?:\\E|$)|\\[^]|\[\^?\]?(?:\[:\w+:\]|\\[^]|[^\]\\])*\]|\(\?P?<(\w+)>/g;
+const NAMED_GROUP = /\\Q[\s\S]*?(?:\\E|$)|\\[\s\S]|\[\^?\]?(?:\[:\w+:\]|\\[\s\S]|[^\]\\])*\]|\(\?P?<(\w+)>/g;
 
 function repeatedGroupName(pattern: string): string | null {
   const seen = new Set<string>();

@@ -9,22 +9,28 @@ export function validate(expr: Expr, builder: TreeBuilder): void {
   if (mistake !== undefined) throw queryError(mistake);
   switch (expr.kind) {
     case 'log':
-      return validateSelector(expr);
+      validateSelector(expr);
+      return;
     case 'range_aggregation':
-      return validateSelector(expr.range.log);
+      validateSelector(expr.range.log);
+      return;
     case 'variants':
       // The variants themselves are not looked at before evaluation, which is switched off.
-      return validateSelector(expr.range.log);
+      validateSelector(expr.range.log);
+      return;
     case 'binary':
       validate(expr.left, builder);
-      return validate(expr.right, builder);
+      validate(expr.right, builder);
+      return;
     case 'vector_aggregation':
       if ((expr.op === 'sort' || expr.op === 'sort_desc') && (expr.grouping?.labels.length ?? 0) > 0) {
         throw queryError("sort and sort_desc doesn't allow grouping by ");
       }
-      return validate(expr.expr, builder);
+      validate(expr.expr, builder);
+      return;
     case 'label_replace':
-      return validate(expr.expr, builder);
+      validate(expr.expr, builder);
+      return;
     case 'literal':
     case 'vector':
       return;
