@@ -15,6 +15,11 @@ export interface Pipeline {
   readonly needsLines: boolean;
   /** Names of the metadata columns that are looked at; null for all. */
   readonly needsMetadata: ReadonlySet<string> | null;
+  /**
+   * The query asks for `__error__` by name: rows with errors are samples like others (their groups have `error` '')
+   * instead of the query's end.
+   */
+  readonly preservesErrors: boolean;
   open(block: BlockColumns, stream: Labels): void;
   /**
    * Narrows the selection (ascending row numbers, `count` of them) by the filters that see the stored line, before
@@ -37,7 +42,7 @@ export interface Pipeline {
 
 /**
  * Labels that stand for a row in the answer. For a metric query with a grouping only the labels that it keeps, all in
- * `merged`, and the categories empty.
+ * `merged`, and the categories empty; but a row with an error keeps all of its labels.
  */
 export interface GroupLabels {
   /** All labels, `__error__` and `__error_details__` included. */

@@ -1,0 +1,146 @@
+import { type Label, type Labels, labelsKey, sortLabels } from '../labels.ts';
+import { ERROR_DETAILS_LABEL, ERROR_LABEL, type Row } from './row.ts';
+import { detach } from './text.ts';
+import type { GroupingMode, GroupLabels } from './types.ts';
+
+/**
+ * Numbers the label sets of rows. What tells two rows apart (the stream, metadata values, changes by stages) is
+ * followed through a trie of maps; only where that ends for the first time is a label set built and looked up. So rows
+ * that differ only in things that do not count cost a few map lookups each.
+ */
+export class Groups {
+  readonly list: GroupLabels[] = [];
+  readonly #mode: GroupingMode;
+  readonly #keepErrors: boolean;
+  readonly #byKey = new Map<string, number>();
+  readonly #streams = new Map<string, Node>();
+  readonly #byIds: readonly number[];
+  readonly #left: ReadonlySet<string>;
+  #stream: Node = new Node();
+  #byRoot = new Node();
+  #nodes = 0;
+
+  /** `keepErrors`: rows with an error are grouped as others are, and their group counts as one without error. */
+  constructor(mode: GroupingMode, row: Row, keepErrors: boolean) {
+    this.#mode = mode;
+    this.#keepErrors = keepErrors;
+    this.#byIds = mode.kind === 'by' ? mode.labels.map((name) => row.id(name)) : [];
+    this.#left = new Set(mode.kind === 'without' ? mode.labels : []);
+  }
+
+  openStream(stream: Labels): void {
+    if (this.#nodes > MAX_NODES) this.#forget();
+    const key = labelsKey(stream);
+    let node = this.#streams.get(key);
+    if (!node) {
+      node = new Node();
+      this.#streams.set(key, node);
+    }
+    this.#stream = node;
+  }
+
+  of(row: Row): number {
+    return this.#mode.kind === 'by' && (row.error === '' || this.#keepErrors) ? this.#ofGrouped(row) : this.#ofAll(row);
+  }
+
+  #ofGrouped(row: Row): number {
+    let node = this.#byRoot;
+    for (const id of this.#byIds) node = this.#step(node, row.getWithErrors(id));
+    if (node.group < 0) {
+      const labels: Label[] = [];
+      for (const id of this.#byIds) {
+        const value = row.getWithErrors(id);
+        if (value !== undefined) labels.push([row.names[id]!, detach(value)]);
+      }
+      node.group = this.#groupOf({ ...NO_CATEGORIES, merged: sortLabels(labels), error: '' });
+    }
+    return node.group;
+  }
+
+  #ofAll(row: Row): number {
+    let node = this.#stream;
+    const metadata = row.block.metadata;
+    for (let i = 0; i < metadata.length; i++) {
+      const column = metadata[i]!;
+      const index = column.indexes[row.index]!;
+      if (index === 0) continue;
+      node = this.#step(this.#step(node, row.columnIds[i]), column.values[index]);
+    }
+    for (let i = 0; i < row.touchedCount; i++) {
+      const id = row.touched[i]!;
+      node = this.#step(this.#step(node, id), row.change(id));
+    }
+    if (row.error !== '' || row.errorDetails !== '') {
+      node = this.#step(this.#step(this.#step(node, 'error'), row.error), row.errorDetails);
+    }
+    if (node.group < 0) node.group = this.#groupOf(this.#labelsOf(row));
+    return node.group;
+  }
+
+  #labelsOf(row: Row): GroupLabels {
+    const stream: Label[] = [];
+    const structuredMetadata: Label[] = [];
+    const parsed: Label[] = [];
+    const ignored = row.error === '' ? this.#left : NO_NAMES;
+    row.forEachLabel((id, value, category) => {
+      const name = row.names[id]!;
+      if (ignored.has(name) || (row.error !== '' && name === ERROR_LABEL)) return;
+      if (row.errorDetails !== '' && name === ERROR_DETAILS_LABEL) return;
+      const label: Label = [name, detach(value)];
+      (category === 'stream' ? stream : category === 'metadata' ? structuredMetadata : parsed).push(label);
+    });
+    if (row.error !== '') parsed.push([ERROR_LABEL, row.error]);
+    if (row.errorDetails !== '') parsed.push([ERROR_DETAILS_LABEL, detach(row.errorDetails)]);
+    const merged = sortLabels([...stream, ...structuredMetadata, ...parsed]);
+    const error = this.#keepErrors ? '' : row.error;
+    if (this.#mode.kind !== 'categories') return { ...NO_CATEGORIES, merged, error };
+    return {
+      merged,
+      stream: sortLabels(stream),
+      structuredMetadata: sortLabels(structuredMetadata),
+      parsed: sortLabels(parsed),
+      error,
+    };
+  }
+
+  #groupOf(labels: GroupLabels): number {
+    const key =
+      this.#mode.kind === 'categories'
+        ? `${labelsKey(labels.stream)}|${labelsKey(labels.structuredMetadata)}|${labelsKey(labels.parsed)}`
+        : labelsKey(labels.merged);
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const group = this.list.push(labels) - 1;
+    this.#byKey.set(key, group);
+    return group;
+  }
+
+  #step(node: Node, key: NodeKey): Node {
+    const known = node.next?.get(key);
+    if (known) return known;
+    this.#nodes++;
+    node.next ??= new Map();
+    const made = new Node();
+    node.next.set(typeof key === 'string' ? detach(key) : key, made);
+    return made;
+  }
+
+  /** The trie is only a short cut; values that never come again must not fill the memory. */
+  #forget(): void {
+    this.#nodes = 0;
+    this.#streams.clear();
+    this.#byRoot = new Node();
+  }
+}
+
+type NodeKey = string | number | null | undefined;
+
+class Node {
+  group = -1;
+  next: Map<NodeKey, Node> | null = null;
+}
+
+/** About 100 bytes each. */
+const MAX_NODES = 200_000;
+const NO_NAMES: ReadonlySet<string> = new Set();
+const NO_CATEGORIES = { stream: [], structuredMetadata: [], parsed: [] } as const;

@@ -1,0 +1,64 @@
+import { compileRegex } from '../regex/index.ts';
+import type { LineFilter, LineFilterOp, LineFilterOperand } from '../syntax/ast.ts';
+import type { BlockLines } from './block-lines.ts';
+import { compileIp } from './ip.ts';
+import { compileLinePattern } from './line-pattern.ts';
+import { ContainsTest, EveryLine, IpTest, type LineTest, PatternTest, RegexTest } from './line-test.ts';
+import type { Row, RowStage } from './row.ts';
+import { StageError } from './stage-error.ts';
+
+/** `|= "a" or "b"`: any of the operands; `!= "a" or "b"`: none of them. */
+export class LineFilterStage implements RowStage {
+  readonly #tests: readonly LineTest[];
+  readonly #positive: boolean;
+
+  constructor(filter: LineFilter) {
+    this.#positive = isPositive(filter.op);
+    this.#tests = filter.operands.map((operand) => compileOperand(filter.op, operand));
+  }
+
+  run(row: Row): boolean {
+    for (const test of this.#tests) if (test.test(row.source, row.start, row.end)) return this.#positive;
+    return !this.#positive;
+  }
+
+  /** Keeps the rows that pass, in place; `marks` is scratch space of at least a byte a row. */
+  filter(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): number {
+    marks.fill(0, 0, lines.block.rowCount);
+    for (const test of this.#tests) test.mark(lines, rows, count, marks);
+    const wanted = this.#positive ? 1 : 0;
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (marks[row] === wanted) rows[kept++] = row;
+    }
+    return kept;
+  }
+}
+
+function isPositive(op: LineFilterOp): boolean {
+  return op === '|=' || op === '|~' || op === '|>';
+}
+
+function compileOperand(op: LineFilterOp, operand: LineFilterOperand): LineTest {
+  if (operand.fn === 'ip') {
+    if (op !== '|=' && op !== '!=') throw new StageError('ip: invalid operation');
+    return new IpTest(compileIp(operand.value));
+  }
+  switch (op) {
+    case '|=':
+    case '!=':
+      return operand.value === '' ? new EveryLine() : new ContainsTest(operand.value);
+    case '|~':
+    case '!~': {
+      const regex = compileRegex(operand.value);
+      if (regex.traits.matchesEverything) return new EveryLine();
+      return regex.traits.literal === null ? new RegexTest(regex) : new ContainsTest(regex.traits.literal);
+    }
+    case '|>':
+    case '!>':
+      return new PatternTest(compileLinePattern(operand.value));
+    default:
+      return op satisfies never;
+  }
+}

@@ -1,0 +1,184 @@
+import type { Regex } from '../regex/index.ts';
+import type { BlockLines } from './block-lines.ts';
+import type { IpPattern } from './ip.ts';
+import type { LinePattern } from './line-pattern.ts';
+import { decodeUtf8, encodeUtf8, isAscii } from './text.ts';
+
+/**
+ * One operand of a line filter. `test` looks at one line; `mark` looks at a block and sets `marks[row]` to 1 for the
+ * selected rows that match (others may be marked or not).
+ */
+export abstract class LineTest {
+  /** The line is `[start, end)` of a byte string. */
+  abstract test(source: string, start: number, end: number): boolean;
+
+  mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
+    const starts = lines.block.lineStarts;
+    const text = lines.text;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (marks[row] === 0 && this.test(text, starts[row]!, starts[row + 1]!)) marks[row] = 1;
+    }
+  }
+}
+
+/** Below this share of selected rows, looking at each beats searching the whole block. */
+const SELECTIVE_SHARE = 1 / 16;
+
+function isSelective(lines: BlockLines, count: number): boolean {
+  return count < lines.block.rowCount * SELECTIVE_SHARE;
+}
+
+/** `|= "text"`. */
+export class ContainsTest extends LineTest {
+  readonly #bytes: string;
+  readonly #buffer: Buffer;
+
+  constructor(text: string) {
+    super();
+    this.#bytes = encodeUtf8(text);
+    this.#buffer = Buffer.from(text, 'utf8');
+  }
+
+  test(source: string, start: number, end: number): boolean {
+    return source.slice(start, end).includes(this.#bytes);
+  }
+
+  override mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
+    if (isSelective(lines, count)) super.mark(lines, rows, count, marks);
+    else markHits(lines, this.#buffer, marks);
+  }
+}
+
+/** Marks the rows that contain `needle`, which is not empty. A hit that runs from one line into the next is none. */
+function markHits(lines: BlockLines, needle: Buffer, marks: Uint8Array): void {
+  const bytes = lines.bytes;
+  const starts = lines.block.lineStarts;
+  let row = 0;
+  let at = bytes.indexOf(needle, 0);
+  while (at >= 0) {
+    row = lines.rowAt(at, row);
+    const lineEnd = starts[row + 1]!;
+    if (at + needle.length <= lineEnd) {
+      marks[row] = 1;
+      at = bytes.indexOf(needle, lineEnd);
+    } else {
+      at = bytes.indexOf(needle, at + 1);
+    }
+  }
+}
+
+/** Longest match of a pattern that is searched over lines run together. */
+const MAX_RUNNING_LENGTH = 1024;
+
+/** `|~ "regex"`. */
+export class RegexTest extends LineTest {
+  readonly #regex: Regex;
+  readonly #required: Buffer | null;
+
+  constructor(regex: Regex) {
+    super();
+    this.#regex = regex;
+    const literal = regex.traits.requiredLiterals[0];
+    this.#required = literal !== undefined && literal.length > 1 ? Buffer.from(literal, 'utf8') : null;
+  }
+
+  test(source: string, start: number, end: number): boolean {
+    const line = source.slice(start, end);
+    return isAscii(line) ? this.#regex.testAscii(line) : this.#regex.test(decodeUtf8(line));
+  }
+
+  override mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
+    if (!isSelective(lines, count)) {
+      if (this.#required !== null) {
+        this.#markCandidates(lines, this.#required, rows, count, marks);
+        return;
+      }
+      const { isAsciiOnly, maxLength } = this.#regex.traits;
+      const running = lines.block.ascii || isAsciiOnly ? this.#regex.runningAscii() : null;
+      if (running !== null && maxLength <= MAX_RUNNING_LENGTH) {
+        this.#markRunning(lines, running, marks);
+        return;
+      }
+    }
+    this.#markEach(lines, rows, count, marks);
+  }
+
+  #markEach(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
+    if (!lines.block.ascii) {
+      super.mark(lines, rows, count, marks);
+      return;
+    }
+    const starts = lines.block.lineStarts;
+    const text = lines.text;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (marks[row] === 0 && this.#regex.testAscii(text.slice(starts[row]!, starts[row + 1]!))) marks[row] = 1;
+    }
+  }
+
+  #markCandidates(lines: BlockLines, required: Buffer, rows: Uint32Array, count: number, marks: Uint8Array): void {
+    const hits = new Uint8Array(lines.block.rowCount);
+    markHits(lines, required, hits);
+    const candidates = new Uint32Array(count);
+    let candidateCount = 0;
+    for (let i = 0; i < count; i++) if (hits[rows[i]!] === 1) candidates[candidateCount++] = rows[i]!;
+    this.#markEach(lines, candidates, candidateCount, marks);
+  }
+
+  /**
+   * Searches all lines at once. The pattern has no anchors, so a match within a line is one in the run of lines; where
+   * a match crosses the end of a line, that line is asked alone.
+   */
+  #markRunning(lines: BlockLines, running: RegExp, marks: Uint8Array): void {
+    const starts = lines.block.lineStarts;
+    const text = lines.text;
+    let row = 0;
+    running.lastIndex = 0;
+    for (let match = running.exec(text); match !== null; match = running.exec(text)) {
+      row = lines.rowAt(match.index, row);
+      const lineEnd = starts[row + 1]!;
+      if (running.lastIndex <= lineEnd || this.test(text, starts[row]!, lineEnd)) marks[row] = 1;
+      running.lastIndex = lineEnd;
+    }
+  }
+}
+
+/** `|> "<_> text <_>"`. */
+export class PatternTest extends LineTest {
+  readonly #pattern: LinePattern;
+
+  constructor(pattern: LinePattern) {
+    super();
+    this.#pattern = pattern;
+  }
+
+  test(source: string, start: number, end: number): boolean {
+    return this.#pattern.matches(source, start, end);
+  }
+}
+
+/** `|= ip("…")`. */
+export class IpTest extends LineTest {
+  readonly #pattern: IpPattern;
+
+  constructor(pattern: IpPattern) {
+    super();
+    this.#pattern = pattern;
+  }
+
+  test(source: string, start: number, end: number): boolean {
+    return this.#pattern.foundIn(source, start, end);
+  }
+}
+
+/** Matches each line: `|= ""`. */
+export class EveryLine extends LineTest {
+  test(): boolean {
+    return true;
+  }
+
+  override mark(_lines: BlockLines, _rows: Uint32Array, _count: number, marks: Uint8Array): void {
+    marks.fill(1);
+  }
+}

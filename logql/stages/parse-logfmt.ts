@@ -1,0 +1,132 @@
+import type { LogfmtParser } from '../syntax/ast.ts';
+import { sanitizeLabelName } from './label-name.ts';
+import { LogfmtScanner } from './logfmt-scan.ts';
+import type { NeededLabels } from './needed-labels.ts';
+import type { Row, RowStage } from './row.ts';
+import { decodeUtf8, detach } from './text.ts';
+
+const LOGFMT_PARSER_ERROR = 'LogfmtParserErr';
+
+/** `| logfmt`: every pair becomes a label; the first of one name wins. */
+export class LogfmtStage implements RowStage {
+  readonly #strict: boolean;
+  readonly #keepEmpty: boolean;
+  readonly #needed: NeededLabels | null;
+  readonly #scanner = new LogfmtScanner();
+  readonly #keys = new KeyCache();
+
+  constructor(parser: LogfmtParser, needed: NeededLabels | null) {
+    this.#strict = parser.strict;
+    this.#keepEmpty = parser.keepEmpty;
+    this.#needed = needed;
+  }
+
+  run(row: Row): boolean {
+    const scanner = this.#scanner;
+    const needed = this.#needed;
+    let missing = needed === null ? -1 : needed.names.size;
+    scanner.reset(row.source, row.start, row.end);
+    this.#keys.begin();
+    for (;;) {
+      const found = scanner.next();
+      if (found === 0) break;
+      if (found < 0) {
+        if (this.#strict) break;
+        continue;
+      }
+      const key = this.#keys.get(row, row.source, scanner.keyStart, scanner.keyEnd);
+      if (key.id < 0 || (!this.#keepEmpty && !scanner.hasValue)) continue;
+      const id = row.parserId(key.id);
+      if (row.isParsed(id)) continue;
+      if (needed !== null && !needed.has(row.names[id]!)) continue;
+      row.setParsed(id, scanner.value());
+      if (--missing === 0) break;
+    }
+    if (this.#strict && scanner.error !== '') row.fail(LOGFMT_PARSER_ERROR, scanner.error);
+    return true;
+  }
+}
+
+/**
+ * `| logfmt x="key"`: only the keys that are named, the last of one name wins, and a label that the line has not is
+ * set to ''.
+ */
+export class LogfmtExpressionStage implements RowStage {
+  readonly #strict: boolean;
+  readonly #scanner = new LogfmtScanner();
+  readonly #keys = new KeyCache();
+  readonly #labelIds: readonly number[];
+  /** By label, the id of the key that it takes. */
+  readonly #keyIds: readonly number[];
+
+  constructor(parser: LogfmtParser, row: Row) {
+    this.#strict = parser.strict;
+    const expressions = new Map(parser.extractions.map(({ label, expression }) => [label, expression]));
+    this.#labelIds = [...expressions.keys()].map((label) => row.id(label));
+    this.#keyIds = [...expressions.values()].map((key) => row.id(key));
+  }
+
+  run(row: Row): boolean {
+    if (row.start === row.end) return true;
+    const scanner = this.#scanner;
+    scanner.reset(row.source, row.start, row.end);
+    this.#keys.begin();
+    for (;;) {
+      const found = scanner.next();
+      if (found === 0) break;
+      if (found < 0) {
+        if (this.#strict) break;
+        continue;
+      }
+      const key = this.#keys.get(row, row.source, scanner.keyStart, scanner.keyEnd);
+      if (key.id < 0) continue;
+      const seenAs = row.parserId(key.id);
+      for (let i = 0; i < this.#keyIds.length; i++) {
+        if (this.#keyIds[i] === seenAs) row.setParsed(row.parserId(this.#labelIds[i]!), scanner.value());
+      }
+    }
+    if (this.#strict && scanner.error !== '') {
+      row.fail(LOGFMT_PARSER_ERROR, scanner.error);
+      return true;
+    }
+    for (const id of this.#labelIds) if (row.get(id) === undefined) row.setParsed(id, '');
+    return true;
+  }
+}
+
+interface Key {
+  readonly raw: string;
+  /** Label of the key, -1 when nothing is left of it. */
+  readonly id: number;
+}
+
+/** Keys by the bytes that stand in the line. The one that followed last time is compared in place first. */
+class KeyCache {
+  readonly #inOrder: Key[] = [];
+  readonly #byRaw = new Map<string, Key>();
+  #cursor = 0;
+
+  begin(): void {
+    this.#cursor = 0;
+  }
+
+  get(row: Row, source: string, start: number, end: number): Key {
+    const cursor = this.#cursor++;
+    const expected = this.#inOrder[cursor];
+    if (expected !== undefined && expected.raw.length === end - start && source.startsWith(expected.raw, start)) {
+      return expected;
+    }
+    const raw = source.slice(start, end);
+    let key = this.#byRaw.get(raw);
+    if (!key) {
+      const name = sanitizeLabelName(decodeUtf8(raw));
+      key = { raw: detach(raw), id: name === '' ? -1 : row.id(name) };
+      this.#byRaw.set(key.raw, key);
+    }
+    if (cursor < MAX_EXPECTED) this.#inOrder[cursor] = key;
+    return key;
+  }
+}
+
+/** Pairs of a line beyond these are looked up by name. */
+const MAX_EXPECTED = 256;

@@ -1,0 +1,90 @@
+import type { Labels } from '../labels.ts';
+import type { BlockColumns } from '../source.ts';
+import type { Stage, Unwrap } from '../syntax/ast.ts';
+import { BlockLines } from './block-lines.ts';
+import { Groups } from './groups.ts';
+import { LineFilterStage } from './line-filter.ts';
+import { planStages } from './plan-stages.ts';
+import { Row, type RowStage } from './row.ts';
+import type { GroupingMode, GroupLabels, Pipeline } from './types.ts';
+import type { UnwrapStage } from './unwrap.ts';
+
+export interface PipelineOptions {
+  readonly stages: readonly Stage[];
+  readonly grouping: GroupingMode;
+  readonly unwrap?: Unwrap | null;
+  /** Whether the length of the line after all stages counts (`bytes_over_time`, `bytes_rate`). Log queries: always. */
+  readonly countsBytes?: boolean;
+}
+
+/** Compiles the stages of a query. Throws `StageError`, `RegexError` or `TemplateError` in Loki's words. */
+export function compilePipeline(options: PipelineOptions): Pipeline {
+  return new StagePipeline(options);
+}
+
+class StagePipeline implements Pipeline {
+  readonly needsLines: boolean;
+  readonly needsMetadata: ReadonlySet<string> | null;
+  readonly preservesErrors: boolean;
+  group = -1;
+  value = 1;
+  readonly #row = new Row();
+  readonly #lines = new BlockLines();
+  readonly #blockFilters: readonly LineFilterStage[];
+  readonly #stages: readonly RowStage[];
+  readonly #unwrap: UnwrapStage | null;
+  readonly #groups: Groups;
+  readonly #readsLines: boolean;
+  #marks = new Uint8Array(0);
+
+  constructor(options: PipelineOptions) {
+    const plan = planStages(options, this.#row);
+    this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter));
+    this.#stages = plan.stages;
+    this.#unwrap = plan.unwrap;
+    this.#readsLines = plan.readsLines;
+    this.needsLines = plan.readsLines || this.#blockFilters.length > 0;
+    this.needsMetadata = plan.metadata;
+    this.preservesErrors = plan.preservesErrors;
+    this.#groups = new Groups(options.grouping, this.#row, plan.preservesErrors);
+  }
+
+  open(block: BlockColumns, stream: Labels): void {
+    this.#lines.open(block);
+    this.#row.open(block, stream);
+    this.#groups.openStream(stream);
+  }
+
+  filter(rows: Uint32Array, count: number): number {
+    if (this.#blockFilters.length === 0) return count;
+    if (this.#marks.length < this.#lines.block.rowCount) this.#marks = new Uint8Array(this.#lines.block.rowCount);
+    for (const filter of this.#blockFilters) {
+      if (count === 0) break;
+      count = filter.filter(this.#lines, rows, count, this.#marks);
+    }
+    return count;
+  }
+
+  run(index: number): boolean {
+    const row = this.#row;
+    const starts = this.#lines.block.lineStarts;
+    row.begin(index, this.#readsLines ? this.#lines.text : '', starts[index]!, starts[index + 1]!);
+    for (const stage of this.#stages) if (!stage.run(row)) return false;
+    if (this.#unwrap !== null && !this.#unwrap.run(row)) return false;
+    this.value = this.#unwrap === null ? 1 : this.#unwrap.value;
+    this.group = this.#groups.of(row);
+    return true;
+  }
+
+  get groups(): readonly GroupLabels[] {
+    return this.#groups.list;
+  }
+
+  get lineBytes(): number {
+    return this.#row.end - this.#row.start;
+  }
+
+  line(): string {
+    return this.#row.line();
+  }
+}

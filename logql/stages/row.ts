@@ -1,0 +1,234 @@
+import type { Labels } from '../labels.ts';
+import type { BlockColumns } from '../source.ts';
+import { decodeUtf8, encodeUtf8 } from './text.ts';
+
+/** Ids of the two names that every row knows; they stand for `Row.error` and `Row.errorDetails`. */
+export const ERROR_ID = 0;
+export const ERROR_DETAILS_ID = 1;
+export const ERROR_LABEL = '__error__';
+export const ERROR_DETAILS_LABEL = '__error_details__';
+
+/** What a parser appends to a name that the stream or the structured metadata have already. */
+const DUPLICATE_SUFFIX = '_extracted';
+
+/** `Row.set` and `Row.drop` record changes; this stands for "no such label any more". */
+const DROPPED = null;
+
+/**
+ * The one row at hand: its line, its labels in three categories, its error. One object serves all rows of a query;
+ * names are small integers, and what a row changes is kept in arrays by name that a generation number makes void for
+ * the next row.
+ *
+ * The line is the byte string `source` between `start` and `end`.
+ */
+export class Row {
+  source = '';
+  start = 0;
+  end = 0;
+  error = '';
+  errorDetails = '';
+  /** Row number within the block. */
+  index = 0;
+
+  /** Ids that this row has set or dropped, in order of the first change. */
+  readonly touched: number[] = [];
+  touchedCount = 0;
+
+  readonly names: string[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #extractedIds: number[] = [];
+
+  // By id.
+  readonly #streamValues: (string | undefined)[] = [];
+  readonly #columns: number[] = [];
+  readonly #changedIn: number[] = [];
+  readonly #values: (string | null)[] = [];
+  readonly #parsedIn: number[] = [];
+
+  #generation = 1;
+  #stream: Labels = [];
+  #streamIds: number[] = [];
+  #block: BlockColumns | null = null;
+  #columnIds: number[] = [];
+
+  constructor() {
+    this.id(ERROR_LABEL);
+    this.id(ERROR_DETAILS_LABEL);
+  }
+
+  id(name: string): number {
+    const known = this.#ids.get(name);
+    if (known !== undefined) return known;
+    const id = this.names.push(name) - 1;
+    this.#ids.set(name, id);
+    this.#extractedIds.push(-1);
+    this.#streamValues.push(undefined);
+    this.#columns.push(-1);
+    this.#changedIn.push(0);
+    this.#values.push(DROPPED);
+    this.#parsedIn.push(0);
+    return id;
+  }
+
+  open(block: BlockColumns, stream: Labels): void {
+    for (const id of this.#streamIds) this.#streamValues[id] = undefined;
+    for (const id of this.#columnIds) this.#columns[id] = -1;
+    this.#block = block;
+    this.#stream = stream;
+    this.#streamIds = [];
+    for (const [name, value] of stream) {
+      if (value === '') continue;
+      const id = this.id(name);
+      this.#streamIds.push(id);
+      this.#streamValues[id] = value;
+    }
+    this.#columnIds = block.metadata.map((column, index) => {
+      const plain = this.id(column.name);
+      const id = this.#streamValues[plain] === undefined ? plain : this.extractedId(plain);
+      this.#columns[id] = index;
+      return id;
+    });
+  }
+
+  /** Makes `index` the row at hand, with the line `[start, end)` of `source`. */
+  begin(index: number, source: string, start: number, end: number): void {
+    this.index = index;
+    this.source = source;
+    this.start = start;
+    this.end = end;
+    this.error = '';
+    this.errorDetails = '';
+    this.touchedCount = 0;
+    this.#generation++;
+  }
+
+  get stream(): Labels {
+    return this.#stream;
+  }
+
+  get block(): BlockColumns {
+    return this.#block!;
+  }
+
+  /** Ids under which the block's metadata columns are seen, by column. */
+  get columnIds(): readonly number[] {
+    return this.#columnIds;
+  }
+
+  line(): string {
+    return decodeUtf8(this.source.slice(this.start, this.end));
+  }
+
+  setLine(text: string): void {
+    this.setLineBytes(encodeUtf8(text));
+  }
+
+  setLineBytes(bytes: string): void {
+    this.source = bytes;
+    this.start = 0;
+    this.end = bytes.length;
+  }
+
+  /** The label's value in any category; undefined when the row lacks it. */
+  get(id: number): string | undefined {
+    if (this.#changedIn[id] === this.#generation) return this.#values[id] ?? undefined;
+    const column = this.#columns[id]!;
+    if (column >= 0) {
+      const metadata = this.#block!.metadata[column]!;
+      const index = metadata.indexes[this.index]!;
+      if (index !== 0) return metadata.values[index];
+    }
+    return this.#streamValues[id];
+  }
+
+  /** As `get`, but `__error__` and `__error_details__` are those of the pipeline. */
+  getWithErrors(id: number): string | undefined {
+    if (id === ERROR_ID) return this.error === '' ? this.get(id) : this.error;
+    if (id === ERROR_DETAILS_ID) return this.errorDetails === '' ? this.get(id) : this.errorDetails;
+    return this.get(id);
+  }
+
+  hasChanged(id: number): boolean {
+    return this.#changedIn[id] === this.#generation;
+  }
+
+  /** Sets a parsed label; it hides labels of that name in the other categories. */
+  set(id: number, value: string): void {
+    this.#change(id, value);
+  }
+
+  drop(id: number): void {
+    if (this.get(id) !== undefined) this.#change(id, DROPPED);
+  }
+
+  /** The id under which a parser may set `id`: with the suffix when stream or metadata have the name. */
+  parserId(id: number): number {
+    if (this.#streamValues[id] !== undefined) return this.extractedId(id);
+    const column = this.#columns[id]!;
+    if (column < 0 || this.#block!.metadata[column]!.indexes[this.index] === 0) return id;
+    return this.hasChanged(id) ? id : this.extractedId(id);
+  }
+
+  /** Whether a parser has set `id` in this row already; the first value wins. */
+  isParsed(id: number): boolean {
+    return this.#parsedIn[id] === this.#generation;
+  }
+
+  setParsed(id: number, value: string): void {
+    this.#parsedIn[id] = this.#generation;
+    this.#change(id, value);
+  }
+
+  extractedId(id: number): number {
+    const known = this.#extractedIds[id]!;
+    if (known >= 0) return known;
+    const extracted = this.id(this.names[id]! + DUPLICATE_SUFFIX);
+    this.#extractedIds[id] = extracted;
+    return extracted;
+  }
+
+  /** The change of a touched id: its value, or null when the label was dropped. */
+  change(id: number): string | null {
+    return this.#values[id]!;
+  }
+
+  fail(error: string, details: string): void {
+    this.error = error;
+    this.errorDetails = details;
+  }
+
+  /** Calls `visit` for every label of the row, errors not included, in no particular order. */
+  forEachLabel(visit: (id: number, value: string, category: LabelCategory) => void): void {
+    for (const id of this.#streamIds) {
+      if (!this.hasChanged(id) && !this.#hasMetadata(id)) visit(id, this.#streamValues[id]!, 'stream');
+    }
+    for (const id of this.#columnIds) {
+      if (!this.hasChanged(id) && this.#hasMetadata(id)) visit(id, this.get(id)!, 'metadata');
+    }
+    for (let i = 0; i < this.touchedCount; i++) {
+      const id = this.touched[i]!;
+      const value = this.#values[id]!;
+      if (value !== DROPPED) visit(id, value, 'parsed');
+    }
+  }
+
+  #hasMetadata(id: number): boolean {
+    const column = this.#columns[id]!;
+    return column >= 0 && this.#block!.metadata[column]!.indexes[this.index] !== 0;
+  }
+
+  #change(id: number, value: string | null): void {
+    if (this.#changedIn[id] !== this.#generation) {
+      this.#changedIn[id] = this.#generation;
+      this.touched[this.touchedCount++] = id;
+    }
+    this.#values[id] = value;
+  }
+}
+
+export type LabelCategory = 'stream' | 'metadata' | 'parsed';
+
+/** One step of a pipeline on the row at hand. False: the row is dropped. */
+export interface RowStage {
+  run(row: Row): boolean;
+}
