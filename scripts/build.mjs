@@ -13,7 +13,7 @@ const tsc = spawnSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfi
 });
 if (tsc.status !== 0) process.exit(1);
 
-for (const path of globSync('{services,storage,logql,proto}/**/*.{proto,html,css,svg,json}', { cwd: root })) {
+for (const path of globSync('{services,storage,logql,proto}/**/*.{proto,html,css,svg,json,txt}', { cwd: root })) {
   if (path.includes('testdata')) continue;
   mkdirSync(dirname(join(dist, path)), { recursive: true });
   cpSync(join(root, path), join(dist, path));

@@ -1,0 +1,1 @@
+export { LOG_LEVELS, type LogLevel, type LogOptions, ProgramLog } from './logger.ts';
