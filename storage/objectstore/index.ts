@@ -1,0 +1,11 @@
+export { createObjectStore, type ObjectStoreConfig, startObjectStore } from './create.ts';
+export { FilesystemStore, type FilesystemStoreConfig } from './filesystem-store.ts';
+export {
+  type ByteRange,
+  MAX_KEY_BYTES,
+  type ObjectEntry,
+  type ObjectStore,
+  ObjectStoreError,
+  type ObjectStoreErrorCode,
+} from './object-store.ts';
+export { S3Store, type S3StoreConfig } from './s3-store.ts';
