@@ -1,4 +1,4 @@
-import type { Labels } from '../labels.ts';
+import { compareLabels, type Labels } from '../labels.ts';
 import { extractionHints, type LogPlan, type PlanParams, planQuery, type RangeScan } from '../plan/index.ts';
 import type { BlockColumns } from '../source.ts';
 import type { GroupingMode, Pipeline } from '../stages/types.ts';
@@ -40,7 +40,12 @@ export function evaluateInMemory(
   partitions = 1,
 ): MetricResult | { readonly kind: 'streams'; readonly result: LogResult } {
   const plan = planQuery(expr, params);
-  const numbered = blocks.map((block, sequence) => ({ ...block, sequence }));
+  const streams = [...blocks].map(({ stream }) => stream).sort(compareLabels);
+  const numbered = blocks.map((block, sequence) => ({
+    ...block,
+    sequence,
+    rank: streams.findIndex((stream) => compareLabels(stream, block.stream) === 0),
+  }));
   const parts = Array.from({ length: partitions }, (_, p) => numbered.filter((_, i) => i % partitions === p));
   if (plan.kind === 'log') {
     const merger = new LogMerger(plan);
@@ -56,7 +61,7 @@ export function evaluateInMemory(
   return evaluatePlan(plan, matrices);
 }
 
-type NumberedBlock = MemoryBlock & { readonly sequence: number };
+type NumberedBlock = MemoryBlock & { readonly sequence: number; readonly rank: number };
 
 function accumulate(scan: RangeScan, blocks: readonly NumberedBlock[], compiler: StageCompiler) {
   const hints = extractionHints(scan);
@@ -89,10 +94,10 @@ function collect(plan: LogPlan, blocks: readonly NumberedBlock[], compiler: Stag
   const matches = compiler.compileMatchers(plan.matchers);
   const pipeline = compiler.compilePipeline({ stages: plan.stages, grouping: { kind: 'categories' } });
   const collector = new LogCollector(plan);
-  for (const { stream, columns, sequence } of blocks) {
+  for (const { stream, columns, sequence, rank } of blocks) {
     if (!matches(stream)) continue;
     pipeline.open(columns, stream);
-    collector.openBlock(columns.baseNs, sequence);
+    collector.openBlock(columns.baseNs, sequence, rank);
     const rows = allRows(columns);
     const count = pipeline.filter(rows, rows.length);
     for (let i = 0; i < count; i++) {

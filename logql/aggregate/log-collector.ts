@@ -3,7 +3,7 @@ import type { GroupLabels } from '../stages/types.ts';
 import { QueryTooLargeError } from './errors.ts';
 import { EntryBuffer, type LogPartial } from './log-entries.ts';
 
-/** Entries that a query with an interval may hold: they cannot be cut to the limit before all are known. */
+/** Entries that a thread may hold. Without an interval that is far beyond any limit; with one, each period has a limit. */
 const MAX_ENTRIES = 1 << 20;
 
 /**
@@ -25,21 +25,29 @@ export class LogCollector {
   #beyondNs: bigint | null;
   #baseNs = 0n;
   #sequence = 0;
+  #rank = 0;
+  /** Entries at which to cut. */
+  #cutAt: number;
   #lowest = 0;
   #highest = 0;
 
   constructor(plan: LogPlan, beyondNs: bigint | null = null, maxEntries = MAX_ENTRIES) {
     this.#plan = plan;
     this.#backward = plan.direction === 'backward';
-    this.#entries = new EntryBuffer(this.#backward);
+    this.#entries = new EntryBuffer(plan);
+    this.#cutAt = cutAfter(plan.limit);
     this.#beyondNs = plan.intervalNs > 0n ? null : beyondNs;
     this.#maxEntries = maxEntries;
   }
 
-  /** Among entries of one time, a lower `sequence` arrived first. */
-  openBlock(baseNs: bigint, sequence = 0): void {
+  /**
+   * Among entries of one time and stream, a lower `sequence` arrived first. Among streams, those of lower `streamRank`
+   * (say, in order of labels) come first in either direction.
+   */
+  openBlock(baseNs: bigint, sequence = 0, streamRank = 0): void {
     this.#baseNs = baseNs;
     this.#sequence = sequence;
+    this.#rank = streamRank;
     this.#updateBounds();
   }
 
@@ -59,22 +67,21 @@ export class LogCollector {
   /** Adds an entry that is wanted; others are ignored. Throws `QueryTooLargeError`. */
   add(offsetNs: number, row: number, group: number, line: string): void {
     if (!this.wants(offsetNs)) return;
-    this.#entries.push(this.#baseNs + BigInt(offsetNs), group, this.#sequence, row, line);
-    if (this.#plan.intervalNs > 0n) {
-      if (this.#entries.length > this.#maxEntries) throw new QueryTooLargeError('entries', this.#maxEntries);
-    } else if (this.#entries.length >= this.#plan.limit * 2 + 64) {
-      this.#cut();
-      this.#updateBounds();
-    }
+    this.#entries.push(this.#baseNs + BigInt(offsetNs), group, this.#rank, this.#sequence, row, line);
+    if (this.#entries.length < this.#cutAt) return;
+    this.#cut();
+    this.#updateBounds();
+    if (this.#entries.length >= this.#maxEntries) throw new QueryTooLargeError('entries', this.#maxEntries);
+    this.#cutAt = cutAfter(this.#entries.length);
   }
 
   /** What was collected; the collector is used up. `groups` are the pipeline's. */
   partial(groups: readonly GroupLabels[]): LogPartial {
-    if (this.#plan.intervalNs <= 0n) this.#cut();
-    const n = this.#entries.length;
+    this.#cut();
+    const columns = this.#entries.columns();
     const used: GroupLabels[] = [];
     const renumbered = new Map<number, number>();
-    const groupIndexes = Uint32Array.from(this.#entries.groupIndexes.subarray(0, n), (group) => {
+    const groupIndexes = columns.groupIndexes.map((group) => {
       let index = renumbered.get(group);
       if (index === undefined) {
         index = used.push(groups[group]!) - 1;
@@ -82,21 +89,14 @@ export class LogCollector {
       }
       return index;
     });
-    return {
-      groups: used,
-      timestampsNs: this.#entries.timestampsNs.slice(0, n),
-      groupIndexes,
-      sequences: this.#entries.sequences.slice(0, n),
-      rows: this.#entries.rows.slice(0, n),
-      lines: this.#entries.lines,
-    };
+    return { ...columns, groups: used, groupIndexes };
   }
 
   #cut(): void {
-    const { limit } = this.#plan;
-    this.#entries.cut(limit);
-    if (limit === 0 || this.#entries.length < limit) return;
-    const worst = this.#entries.timestampsNs[limit - 1]!;
+    this.#entries.cut();
+    const { limit, intervalNs } = this.#plan;
+    if (intervalNs > 0n || limit === 0 || this.#entries.length < limit) return;
+    const worst = this.#entries.timestampNs(limit - 1);
     const before = this.#beyondNs;
     if (before === null || (this.#backward ? worst > before : worst < before)) this.#beyondNs = worst;
   }
@@ -113,4 +113,9 @@ export class LogCollector {
     this.#lowest = Number(from - this.#baseNs);
     this.#highest = Number(to - this.#baseNs);
   }
+}
+
+/** Twice as many entries as are kept: cutting costs a sort, so it has to be worth it. */
+function cutAfter(kept: number): number {
+  return kept * 2 + 64;
 }

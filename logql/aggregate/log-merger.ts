@@ -27,7 +27,7 @@ export class LogMerger {
 
   constructor(plan: LogPlan) {
     this.#plan = plan;
-    this.#entries = new EntryBuffer(plan.direction === 'backward');
+    this.#entries = new EntryBuffer(plan);
   }
 
   add(partial: LogPartial): void {
@@ -36,12 +36,13 @@ export class LogMerger {
       this.#entries.push(
         partial.timestampsNs[i]!,
         groups[partial.groupIndexes[i]!]!,
+        partial.ranks[i]!,
         partial.sequences[i]!,
         partial.rows[i]!,
         partial.lines[i]!,
       );
     }
-    if (this.#plan.intervalNs <= 0n && this.#entries.length > this.#plan.limit) this.#entries.cut(this.#plan.limit);
+    this.#entries.cut();
   }
 
   /**
@@ -51,21 +52,13 @@ export class LogMerger {
   get beyondNs(): bigint | null {
     const { limit, intervalNs } = this.#plan;
     if (intervalNs > 0n || limit === 0 || this.#entries.length < limit) return null;
-    this.#entries.cut(limit);
-    return this.#entries.timestampsNs[limit - 1]!;
+    return this.#entries.timestampNs(limit - 1);
   }
 
   finish(): LogResult {
-    const { intervalNs, limit } = this.#plan;
-    if (intervalNs > 0n) this.#entries.thin(intervalNs, limit);
-    else this.#entries.cut(limit);
-    const n = this.#entries.length;
-    return {
-      groups: this.#groups,
-      timestampsNs: this.#entries.timestampsNs.slice(0, n),
-      groupIndexes: this.#entries.groupIndexes.slice(0, n),
-      lines: this.#entries.lines,
-    };
+    this.#entries.finish();
+    const { timestampsNs, groupIndexes, lines } = this.#entries.columns();
+    return { groups: this.#groups, timestampsNs, groupIndexes, lines };
   }
 
   #group(group: GroupLabels): number {

@@ -1,5 +1,6 @@
 import { compareLabels, type Labels, labelsKey } from '../labels.ts';
 import type { Grouping, VectorOp } from '../syntax/ast.ts';
+import { BestK } from './best-k.ts';
 import { dropLabels, isEmpty, keepLabels, type Matrix, newSeries, type Series } from './matrix.ts';
 
 /** `sum`, `avg`, … `topk`, `sort` over a matrix, step by step. `approx_topk` is not planned and does not get here. */
@@ -102,7 +103,7 @@ function finishGroup(op: ReducingOp, state: GroupState): void {
   }
 }
 
-/** The best k samples of every group and step; equal ones in order of labels, NaN last. Series keep their labels. */
+/** The best k samples of every group and step, offered in order of labels. Series keep their labels. */
 function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: readonly Series[]): Series[] {
   const labelsOf = groupLabels(grouping);
   const groups = new Map<string, Series[]>();
@@ -117,15 +118,11 @@ function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: r
     const selected = members.map(({ labels, values }) => ({ labels, values, present: new Uint8Array(values.length) }));
     const steps = members[0]!.values.length;
     for (let step = 0; step < steps; step++) {
-      const candidates: number[] = [];
-      for (let i = 0; i < members.length; i++) if (members[i]!.present[step] === 1) candidates.push(i);
-      if (candidates.length > k) {
-        candidates.sort(
-          (a, b) => byValue(members[a]!.values[step]!, members[b]!.values[step]!, op === 'topk') || a - b,
-        );
-        candidates.length = k;
-      }
-      for (const i of candidates) selected[i]!.present[step] = 1;
+      const best = new BestK(k, op === 'topk');
+      members.forEach((series, m) => {
+        if (series.present[step] === 1) best.add(m, series.values[step]!);
+      });
+      for (const m of best.items) selected[m]!.present[step] = 1;
     }
     result.push(...selected.filter((series) => !isEmpty(series)));
   }

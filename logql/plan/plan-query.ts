@@ -29,6 +29,7 @@ export function planQuery(expr: Expr, params: PlanParams): QueryPlan {
       direction: params.direction,
       limit: params.limit,
       intervalNs: params.intervalNs,
+      periodNs: params.logSplitNs ?? 0n,
     };
   }
   const splitNs = params.instant ? Number(params.instantSplitNs ?? 0n) : 0;

@@ -23,6 +23,8 @@ export interface PlanParams {
   readonly instant: boolean;
   /** `split_instant_metric_queries_by_interval`, of which long instant queries show traces; 0 for never. */
   readonly instantSplitNs?: bigint;
+  /** `split_queries_by_interval`, which bounds `limit` and `interval` of log queries with an interval; 0 for never. */
+  readonly logSplitNs?: bigint;
 }
 
 export interface LogPlan {
@@ -34,7 +36,12 @@ export interface LogPlan {
   readonly endNs: bigint;
   readonly direction: Direction;
   readonly limit: number;
+  /**
+   * Positive: in each period of `periodNs` since 1970 (0: one period), of the first `limit` entries those that are at
+   * least this far from the one kept before. 0 keeps all entries up to `limit`.
+   */
   readonly intervalNs: bigint;
+  readonly periodNs: bigint;
 }
 
 export interface MetricPlan {
