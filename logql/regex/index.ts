@@ -1,3 +1,5 @@
 export { compileRegex, MAX_PATTERN_LENGTH, type RegexOptions, validateRegex } from './compile.ts';
+export { parsePattern } from './parse.ts';
 export type { Regex, RegexMatch, RegexTraits } from './regex.ts';
 export { RegexError } from './regex-error.ts';
+export type { RegexNode, RegexTree } from './syntax-tree.ts';
