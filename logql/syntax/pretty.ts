@@ -1,7 +1,7 @@
 import { formatGoFloat, formatPrometheusDuration, quoteGo, utf8Length } from '../units/index.ts';
 import type { BinaryExpr, Expr, Grouping, LogRange, LogSelectorExpr, MetricExpr, Stage } from './ast.ts';
 import { BINARY_PRECEDENCE } from './precedence.ts';
-import { printExpr, printMatchers, printOperator, printStage, printStages, printUnwrap } from './print.ts';
+import { printExpr, printMatchers, printOperator, printStage, printUnwrap } from './print.ts';
 
 /** Bytes. What prints longer than this is spread over lines. */
 const MAX_LINE_LENGTH = 100;
@@ -92,16 +92,14 @@ function endOfLineFilters(stages: readonly Stage[], start: number): number {
   return end;
 }
 
-/** Neighbouring line filters share a line while they fit together. */
+/** Neighbouring line filters share the first line as far as they fit on it; the rest has a line each. */
 function prettyLineFilters(filters: readonly Stage[], level: number): string {
-  const lines: string[] = [];
-  let rest = filters;
-  while (rest.length > 1 && !fits(printStages(rest))) {
-    lines.unshift(indent(level) + printStage(rest.at(-1)!));
-    rest = rest.slice(0, -1);
-  }
-  lines.unshift(indent(level) + printStages(rest));
-  return lines.join('\n');
+  const texts = filters.map(printStage);
+  let shared = 1;
+  let length = utf8Length(texts[0]!);
+  while (shared < texts.length && (length += 1 + utf8Length(texts[shared]!)) <= MAX_LINE_LENGTH) shared++;
+  const lines = [texts.slice(0, shared).join(' '), ...texts.slice(shared)];
+  return lines.map((line) => indent(level) + line).join('\n');
 }
 
 function prettyRange(range: LogRange, level: number): string {
