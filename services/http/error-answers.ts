@@ -5,7 +5,6 @@ export const CLIENT_CLOSED_REQUEST = 499;
 
 /**
  * HTTP status of each error code of the layers below; their message is what Loki says. `own`: the error carries its status.
- * docs/api.md lists the same codes.
  */
 export const STATUS_OF_CODE: Readonly<Record<string, number | 'own'>> = {
   http_error: 'own',
@@ -15,6 +14,8 @@ export const STATUS_OF_CODE: Readonly<Record<string, number | 'own'>> = {
   parse_error: 400,
   bad_stage: 400,
   bad_regex: 400,
+  regex_error: 400,
+  template_error: 400,
   bad_template: 400,
   bad_unit: 400,
   unsupported_query: 400,
@@ -24,11 +25,14 @@ export const STATUS_OF_CODE: Readonly<Record<string, number | 'own'>> = {
   query_limit: 400,
   volume_series_limit: 400,
   tail_of_metrics: 400,
+  volume_disabled: 404,
   scan_cancelled: CLIENT_CLOSED_REQUEST,
   query_not_enabled: 500,
   matching_error: 500,
+  no_response: 500,
   ring_unavailable: 500,
   worker_lost: 500,
+  unavailable: 503,
   wal_unavailable: 503,
   query_timeout: 504,
 };

@@ -19,9 +19,10 @@ export function textResponse(status: number, text: string): HttpResponse {
   };
 }
 
-/** An error as text; on the query path without a newline, as Loki writes them. */
+/** An error as text; on the query path as it is, elsewhere ended by a newline, as Loki writes them. */
 export function errorResponse(error: HttpError, auth: RouteAuth): HttpResponse {
-  const response = textResponse(error.status, auth === 'tenants' ? error.message : `${error.message}\n`);
+  const isWhole = auth === 'tenants' || error.message.endsWith('\n');
+  const response = textResponse(error.status, isWhole ? error.message : `${error.message}\n`);
   return { ...response, headers: { ...response.headers, ...error.headers } };
 }
 

@@ -1,0 +1,118 @@
+import {
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type sendUnaryData,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { Logger } from '../../storage/host/logger.ts';
+import { GrpcHealth, type ServingStatus } from './grpc-health.ts';
+
+export interface GrpcServerOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly maxReceiveBytes: number;
+  readonly maxSendBytes: number;
+  /** Calls at once on one connection; 0: no bound. */
+  readonly maxConcurrentStreams: number;
+  /** Takes one `logproto.PushRequest` as it came. Rejects with an error that has a `status` of HTTP. */
+  readonly push: (orgId: string, message: Buffer, signal: AbortSignal) => Promise<void>;
+  /** One call ended: full method name, `success` or the code, seconds. */
+  readonly onCall: (method: string, code: string, seconds: number) => void;
+  readonly logger: Logger;
+}
+
+const PUSH = '/logproto.Pusher/Push';
+const NOTHING = Buffer.alloc(0);
+
+/** gRPC for clients: `logproto.Pusher` and `grpc.health.v1.Health`. */
+export class GrpcServer {
+  readonly #options: GrpcServerOptions;
+  readonly #server: Server;
+  readonly #health = new GrpcHealth(['logproto.Pusher']);
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    this.#server = new Server({
+      'grpc.max_receive_message_length': options.maxReceiveBytes,
+      'grpc.max_send_message_length': options.maxSendBytes,
+      ...(options.maxConcurrentStreams > 0 && { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
+    });
+    this.#server.addService(pusherDefinition, { Push: this.#push } satisfies UntypedServiceImplementation);
+    this.#server.addService(this.#health.definition, this.#health.implementation);
+  }
+
+  /** Resolves with the port once connections are taken. */
+  start(): Promise<number> {
+    const { address, port } = this.#options;
+    const host = address === '' ? '0.0.0.0' : address.includes(':') ? `[${address}]` : address;
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+  }
+
+  setStatus(next: ServingStatus): void {
+    this.#health.set(next);
+  }
+
+  /** Waits for running calls until `deadline` is aborted, then cuts them off. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.#health.set('NOT_SERVING');
+    this.#health.endWatches();
+    const force = (): void => this.#server.forceShutdown();
+    await new Promise<void>((resolve) => {
+      // An error here says that the server was not running: nothing is left to wait for.
+      this.#server.tryShutdown(() => resolve());
+      if (deadline.aborted) force();
+      else deadline.addEventListener('abort', force, { once: true });
+    });
+    deadline.removeEventListener('abort', force);
+  }
+
+  #push = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+    const started = performance.now();
+    const abort = new AbortController();
+    call.on('cancelled', () => abort.abort(new Error('the call was cancelled by the client')));
+    const orgId = String(call.metadata.get('x-scope-orgid')[0] ?? '');
+    const finish = (code: string): void => this.#options.onCall(PUSH, code, (performance.now() - started) / 1000);
+    this.#options.push(orgId, call.request, abort.signal).then(
+      () => {
+        finish('success');
+        callback(null, NOTHING);
+      },
+      (error: unknown) => {
+        const answer = toGrpcStatus(error);
+        if (answer.code === status.INTERNAL) this.#options.logger.error('push over gRPC failed', { err: error });
+        finish(String(answer.code));
+        callback(answer);
+      },
+    );
+  };
+}
+
+/** Loki puts the HTTP status into gRPC's code, and its clients read it from there. */
+function toGrpcStatus(error: unknown): { code: number; details: string } {
+  if (error instanceof Error && 'status' in error && typeof error.status === 'number') {
+    return { code: error.status, details: error.message.trimEnd() };
+  }
+  return { code: status.INTERNAL, details: 'internal server error, see the log of the server' };
+}
+
+/** Messages stay bytes: the distributor reads them where they lie. */
+const asBytes = (bytes: Buffer): Buffer => bytes;
+const pusherDefinition: ServiceDefinition = {
+  Push: {
+    path: PUSH,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: asBytes,
+    requestDeserialize: asBytes,
+    responseSerialize: asBytes,
+    responseDeserialize: asBytes,
+  },
+};
