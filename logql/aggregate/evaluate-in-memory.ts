@@ -1,8 +1,8 @@
 import { compareLabels, type Labels } from '../labels.ts';
 import { extractionHints, type LogPlan, type PlanParams, planQuery, type RangeScan } from '../plan/index.ts';
 import type { BlockColumns } from '../source.ts';
-import type { GroupingMode, Pipeline } from '../stages/types.ts';
-import type { Expr, Matcher, Stage, Unwrap } from '../syntax/ast.ts';
+import { compileMatchers, compilePipeline } from '../stages/index.ts';
+import type { Expr } from '../syntax/ast.ts';
 import { evaluatePlan } from './evaluate.ts';
 import { LogCollector } from './log-collector.ts';
 import { LogMerger, type LogResult } from './log-merger.ts';
@@ -16,18 +16,6 @@ export interface MemoryBlock {
   readonly columns: BlockColumns;
 }
 
-/** How the evaluation gets its stages: the functions of `logql/stages`. */
-export interface StageCompiler {
-  compilePipeline(options: {
-    readonly stages: readonly Stage[];
-    readonly grouping: GroupingMode;
-    readonly unwrap?: Unwrap | null;
-    readonly neededLabels?: ReadonlySet<string> | null;
-    readonly keepErrors?: boolean;
-  }): Pipeline;
-  compileMatchers(matchers: readonly Matcher[]): (labels: Labels) => boolean;
-}
-
 /**
  * Evaluates a query over blocks in memory, in this thread: all of evaluation without a store. Blocks of one stream are
  * given in order of arrival. Each of the `partitions` gets its own accumulators, as a worker thread would.
@@ -36,7 +24,6 @@ export function evaluateInMemory(
   expr: Expr,
   params: PlanParams,
   blocks: readonly MemoryBlock[],
-  compiler: StageCompiler,
   partitions = 1,
 ): MetricResult | { readonly kind: 'streams'; readonly result: LogResult } {
   const plan = planQuery(expr, params);
@@ -49,13 +36,13 @@ export function evaluateInMemory(
   const parts = Array.from({ length: partitions }, (_, p) => numbered.filter((_, i) => i % partitions === p));
   if (plan.kind === 'log') {
     const merger = new LogMerger(plan);
-    for (const part of parts) merger.add(collect(plan, part, compiler));
+    for (const part of parts) merger.add(collect(plan, part));
     return { kind: 'streams', result: merger.finish() };
   }
   const matrices = plan.scans.map((scan) =>
     mergePartials(
       scan,
-      parts.map((part) => accumulate(scan, part, compiler)),
+      parts.map((part) => accumulate(scan, part)),
     ),
   );
   return evaluatePlan(plan, matrices);
@@ -63,15 +50,14 @@ export function evaluateInMemory(
 
 type NumberedBlock = MemoryBlock & { readonly sequence: number; readonly rank: number };
 
-function accumulate(scan: RangeScan, blocks: readonly NumberedBlock[], compiler: StageCompiler) {
+function accumulate(scan: RangeScan, blocks: readonly NumberedBlock[]) {
   const hints = extractionHints(scan);
-  const matches = compiler.compileMatchers(scan.matchers);
-  const pipeline = compiler.compilePipeline({
+  const matches = compileMatchers(scan.matchers);
+  const pipeline = compilePipeline({
     stages: scan.stages,
     grouping: scan.grouping,
     unwrap: scan.unwrap,
-    neededLabels: hints.neededLabels,
-    keepErrors: scan.keepErrors,
+    countsBytes: hints.sample === 'bytes',
   });
   const accumulator = new RangeAccumulator(scan);
   for (const { stream, columns, sequence } of blocks) {
@@ -90,9 +76,9 @@ function accumulate(scan: RangeScan, blocks: readonly NumberedBlock[], compiler:
   return accumulator.partial(pipeline.groups);
 }
 
-function collect(plan: LogPlan, blocks: readonly NumberedBlock[], compiler: StageCompiler) {
-  const matches = compiler.compileMatchers(plan.matchers);
-  const pipeline = compiler.compilePipeline({ stages: plan.stages, grouping: { kind: 'categories' } });
+function collect(plan: LogPlan, blocks: readonly NumberedBlock[]) {
+  const matches = compileMatchers(plan.matchers);
+  const pipeline = compilePipeline({ stages: plan.stages, grouping: { kind: 'categories' } });
   const collector = new LogCollector(plan);
   for (const { stream, columns, sequence, rank } of blocks) {
     if (!matches(stream)) continue;

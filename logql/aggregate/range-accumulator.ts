@@ -182,7 +182,7 @@ export class RangeAccumulator {
 
   /**
    * What was gathered; the accumulator is used up. `groups` are the pipeline's. Throws `PipelineError` when a group with
-   * samples carries an error that the query does not ask for.
+   * samples carries an error; a pipeline that is asked for errors by name does not mark them.
    */
   partial(groups: readonly GroupLabels[]): AccumulatorPartial {
     return this.#cells !== null ? this.#cellPartial(this.#cells, groups) : this.#samplePartial(this.#samples!, groups);
@@ -210,8 +210,8 @@ export class RangeAccumulator {
     return below + 1;
   }
 
-  #labels(group: GroupLabels): Labels {
-    if (group.error !== '' && !this.#scan.keepErrors) throw new PipelineError(group.merged, group.error);
+  #checked(group: GroupLabels): Labels {
+    if (group.error !== '') throw new PipelineError(group.merged, group.error);
     return group.merged;
   }
 
@@ -238,7 +238,7 @@ export class RangeAccumulator {
         if (columns > 2) c[at] = cells.c[cell]!;
         at++;
       });
-      if (at > before) used.push(this.#labels(groups[g]!));
+      if (at > before) used.push(this.#checked(groups[g]!));
     }
     return { kind: cells.kind, groups: used, groupIndexes, buckets, counts, a, b, c };
   }
@@ -252,7 +252,7 @@ export class RangeAccumulator {
       const group = samples.groups[i]!;
       let index = renumbered.get(group);
       if (index === undefined) {
-        index = used.push(this.#labels(groups[group]!)) - 1;
+        index = used.push(this.#checked(groups[group]!)) - 1;
         renumbered.set(group, index);
       }
       groupIndexes[i] = index;

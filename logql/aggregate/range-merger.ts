@@ -116,7 +116,7 @@ export class RangeMerger {
   }
 
   #evaluateSamples(samples: SampleStore): Series[] {
-    const order = samplesInOrder(samples);
+    const order = samplesInOrder(samples, this.#groups.length);
     const values = Float64Array.from(order, (i) => samples.values[i]!);
     const buckets = Uint32Array.from(order, (i) => samples.buckets[i]!);
     const times = this.#kind === 'timed_samples' ? Float64Array.from(order, (i) => samples.times[i]!) : null;
@@ -214,16 +214,23 @@ function cellValue(scan: RangeScan): (cells: CellColumns, i: number) => number {
 }
 
 /** Sample numbers by group, bucket, time and arrival. */
-function samplesInOrder(samples: SampleStore): Uint32Array {
-  const { groups, buckets, times, sequences } = samples;
+function samplesInOrder(samples: SampleStore, groupCount: number): Uint32Array {
+  const { groups, buckets, times, sequences, length } = samples;
   const timed = times.length > 0;
-  const order = new Uint32Array(samples.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  return order.sort(
-    (x, y) =>
-      groups[x]! - groups[y]! ||
-      buckets[x]! - buckets[y]! ||
-      (timed ? times[x]! - times[y]! || sequences[x]! - sequences[y]! : 0) ||
-      x - y,
-  );
+  const compare = (x: number, y: number): number =>
+    buckets[x]! - buckets[y]! || (timed ? times[x]! - times[y]! || sequences[x]! - sequences[y]! : 0) || x - y;
+
+  const ends = new Uint32Array(groupCount + 1);
+  for (let i = 0; i < length; i++) ends[groups[i]! + 1]!++;
+  for (let g = 0; g < groupCount; g++) ends[g + 1]! += ends[g]!;
+  const next = ends.slice();
+  const order = new Uint32Array(length);
+  for (let i = 0; i < length; i++) order[next[groups[i]!]!++] = i;
+
+  for (let g = 0; g < groupCount; g++) {
+    const members = order.subarray(ends[g], ends[g + 1]);
+    // Blocks mostly come in order of time.
+    if (!members.every((sample, i) => i === 0 || compare(members[i - 1]!, sample) <= 0)) members.sort(compare);
+  }
+  return order;
 }

@@ -9,7 +9,6 @@ import type {
   VectorAggregation,
 } from '../syntax/ast.ts';
 import { isSetOp, scalarOperation } from './arithmetic.ts';
-import { keepsErrors, withoutUnusedLineFormats } from './extraction.ts';
 import { type SplitExpr, splitInstant } from './instant-split.ts';
 import type { EvalNode, EvaluationTimes, MetricPlan, PlanParams, QueryPlan, RangeScan } from './plan.ts';
 import { QueryNotEnabledError, UnsupportedQueryError } from './plan-errors.ts';
@@ -152,18 +151,16 @@ class MetricPlanner {
     const { log, unwrap } = expr.range;
     const rangeNs = BigInt(expr.range.rangeNs);
     const offsetNs = BigInt(expr.range.offsetNs);
-    const grouping = groupingMode(expr, outer);
     const readUntilNs = this.#times.firstNs + BigInt(this.#times.count - 1) * this.#times.stepNs - offsetNs;
     const scan: RangeScan = {
       matchers: log.matchers,
-      stages: withoutUnusedLineFormats(log.stages, expr.op),
+      stages: log.stages,
       unwrap,
       op: expr.op,
       parameter: expr.parameter,
       rangeNs,
       offsetNs,
-      grouping,
-      keepErrors: keepsErrors(grouping, log.stages),
+      grouping: groupingMode(expr, outer),
       times: this.#times,
       readAfterNs: this.#times.firstNs - offsetNs - rangeNs,
       readUntilNs,

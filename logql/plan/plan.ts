@@ -78,8 +78,6 @@ export interface RangeScan {
   readonly offsetNs: bigint;
   /** The labels that tell series apart, with the grouping of an enclosing `sum` where that cannot change the answer. */
   readonly grouping: GroupingMode;
-  /** Whether samples that carry `__error__` are asked for; otherwise one fails the query. */
-  readonly keepErrors: boolean;
   readonly times: EvaluationTimes;
   /** All rows that can matter have `readAfterNs < ts <= readUntilNs`. */
   readonly readAfterNs: bigint;
