@@ -1,0 +1,228 @@
+import type { Matcher } from '../../logql/syntax/ast.ts';
+import { formatQuery, parseMatchers, parseQuery } from '../../logql/syntax/index.ts';
+import type { Clock } from '../../storage/host/clock.ts';
+import type { HttpError } from '../http/http-error.ts';
+import type { HttpMethod, HttpRequest, HttpResponse, Route } from '../http/types.ts';
+import { toHttpError } from './errors.ts';
+import { jsonLabels, jsonSeconds } from './json.ts';
+import { renderLegacy } from './legacy-response.ts';
+import { parseEncodingFlags } from './log-response.ts';
+import type { Metadata } from './metadata.ts';
+import {
+  BadRequestError,
+  parseAtoi,
+  parseBounds,
+  parseInstantParams,
+  parseOrderedBounds,
+  parseRangeParams,
+  parseStep,
+} from './params.ts';
+import type { Querier, QueryContext } from './querier.ts';
+import { JSON_TYPE, renderAnswer, renderNames } from './query-response.ts';
+import { QueryStats, renderStats } from './stats.ts';
+import { type AggregateBy, type Volume, volumeBuckets } from './volume.ts';
+
+const DRILLDOWN_SOURCE = 'grafana-lokiexplore-app';
+const QUERY_METHODS: readonly HttpMethod[] = ['GET', 'POST'];
+
+export interface QuerierHttpOptions {
+  readonly querier: Querier;
+  readonly metadata: Metadata;
+  readonly clock: Clock;
+}
+
+/** The read path over HTTP, as Loki's API names it. */
+export function querierRoutes(options: QuerierHttpOptions): Route[] {
+  const handlers = new QuerierHandlers(options);
+  const route = (path: string, handler: (request: HttpRequest) => Promise<HttpResponse>): Route => ({
+    methods: QUERY_METHODS,
+    path,
+    name: path.slice(1).replace(/[{}]/g, '').replaceAll('/', '_'),
+    auth: 'tenants',
+    compress: 'configured',
+    handler: async (request) => {
+      try {
+        return await handler(request);
+      } catch (error: unknown) {
+        throw toHttpError(error, request.signal);
+      }
+    },
+  });
+  return [
+    route('/loki/api/v1/query_range', (r) => handlers.range(r)),
+    route('/loki/api/v1/query', (r) => handlers.instant(r)),
+    route('/loki/api/v1/labels', (r) => handlers.labels(r)),
+    route('/loki/api/v1/label', (r) => handlers.labels(r)),
+    route('/loki/api/v1/label/{name}/values', (r) => handlers.labelValues(r)),
+    route('/loki/api/v1/series', (r) => handlers.series(r)),
+    route('/loki/api/v1/index/stats', (r) => handlers.indexStats(r)),
+    route('/loki/api/v1/index/volume', (r) => handlers.volume(r, false)),
+    route('/loki/api/v1/index/volume_range', (r) => handlers.volume(r, true)),
+    route('/api/prom/query', (r) => handlers.legacyQuery(r)),
+    route('/api/prom/label', (r) => handlers.labels(r)),
+    route('/api/prom/label/{name}/values', (r) => handlers.labelValues(r)),
+    route('/api/prom/series', (r) => handlers.series(r)),
+    {
+      ...route('/loki/api/v1/format_query', (r) => handlers.formatQuery(r)),
+      auth: 'none',
+      renderError: (error: HttpError) => ({
+        status: error.status,
+        headers: JSON_TYPE,
+        body: `${JSON.stringify({ status: 'invalid-query', error: error.message })}\n`,
+      }),
+    },
+  ];
+}
+
+class QuerierHandlers {
+  readonly #querier: Querier;
+  readonly #metadata: Metadata;
+  readonly #clock: Clock;
+
+  constructor(options: QuerierHttpOptions) {
+    this.#querier = options.querier;
+    this.#metadata = options.metadata;
+    this.#clock = options.clock;
+  }
+
+  async range(request: HttpRequest): Promise<HttpResponse> {
+    const params = parseRangeParams(await request.form(), this.#clock.nowNs());
+    const answer = await this.#querier.range(params, contextOf(request));
+    return renderAnswer(answer, flagsOf(request));
+  }
+
+  async instant(request: HttpRequest): Promise<HttpResponse> {
+    const params = parseInstantParams(await request.form(), this.#clock.nowNs());
+    const answer = await this.#querier.instant(params, contextOf(request));
+    return renderAnswer(answer, flagsOf(request));
+  }
+
+  async labels(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const bounds = parseBounds(form, this.#clock.nowNs());
+    const matchers = optionalMatchers(form.get('query'));
+    return renderNames(await this.#metadata.labelNames(request.tenants(), bounds, matchers));
+  }
+
+  async labelValues(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const bounds = parseBounds(form, this.#clock.nowNs());
+    const matchers = optionalMatchers(form.get('query'));
+    const name = request.params['name']!;
+    return renderNames(await this.#metadata.labelValues(request.tenants(), name, bounds, matchers));
+  }
+
+  async series(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const bounds = parseBounds(form, this.#clock.nowNs());
+    const texts = [...form.getAll('match[]'), ...form.getAll('match')];
+    const groups =
+      texts.length === 0 || (texts.length === 1 && texts[0] === '{}') ? [[]] : texts.map((text) => parseMatchers(text));
+    const series = await this.#metadata.series(request.tenants(), bounds, groups);
+    return {
+      status: 200,
+      headers: JSON_TYPE,
+      body: `{"status":"success","data":[${series.map(jsonLabels).join(',')}]}\n`,
+    };
+  }
+
+  async indexStats(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const bounds = parseOrderedBounds(form, this.#clock.nowNs());
+    const matchers = parseMatchers(form.get('query') ?? '');
+    const stats = await this.#metadata.indexStats(request.tenants(), bounds, matchers);
+    return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify(stats)}\n` };
+  }
+
+  async volume(request: HttpRequest, range: boolean): Promise<HttpResponse> {
+    const form = await request.form();
+    const bounds = parseOrderedBounds(form, this.#clock.nowNs());
+    const stepNs = range ? parseStep(form, bounds.startNs, bounds.endNs) : bounds.endNs - bounds.startNs + 1n;
+    const limit = parseVolumeLimit(form.get('limit'));
+    const targets = form.get('targetLabels') ?? '';
+    const query = form.get('query') ?? '';
+    const matchers = query.replaceAll(/\s/g, '') === '{}' ? [] : parseMatchers(query);
+    const aggregateBy = parseAggregateBy(form.get('aggregateBy') ?? '');
+    const stats = new QueryStats();
+    const volumes = await this.#metadata.volume(
+      request.tenants(),
+      range ? volumeBuckets(bounds, stepNs) : [bounds],
+      matchers,
+      { limit, aggregateBy, targetLabels: targets === '' ? null : targets.split(',') },
+      stats,
+    );
+    const buckets = range ? volumeBuckets(bounds, stepNs) : [bounds];
+    return renderVolumes(
+      volumes,
+      buckets.map((b) => Number(b.endNs / 1_000_000n)),
+      stats,
+    );
+  }
+
+  async formatQuery(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const data = formatQuery(parseQuery(form.get('query') ?? ''));
+    return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify({ status: 'success', data })}\n` };
+  }
+
+  /** `/api/prom/query`: lines only, streams named by their printed labels. */
+  async legacyQuery(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const params = parseRangeParams(form, this.#clock.nowNs());
+    const pattern = form.get('regexp') ?? '';
+    const query = pattern === '' ? params.query : `${params.query} |~ ${JSON.stringify(pattern)}`;
+    if (parseQuery(query).kind !== 'log') {
+      throw new BadRequestError('rpc error: code = Code(400) desc = legacy endpoints only support streams result type');
+    }
+    const answer = await this.#querier.range({ ...params, query }, contextOf(request));
+    return renderLegacy(answer);
+  }
+}
+
+function contextOf(request: HttpRequest): QueryContext {
+  const tags = request.header('x-query-tags');
+  return {
+    tenants: request.tenants(),
+    signal: request.signal,
+    partialSeries: tags.split(',').some((tag) => tag.trim() === `Source=${DRILLDOWN_SOURCE}`),
+  };
+}
+
+function flagsOf(request: HttpRequest): readonly string[] {
+  return parseEncodingFlags(request.header('x-loki-response-encoding-flags'));
+}
+
+/** A selector that may be left out. Empty and absent mean all streams. */
+function optionalMatchers(text: string | null): readonly Matcher[] {
+  return text === null || text === '' ? [] : parseMatchers(text);
+}
+
+function parseVolumeLimit(text: string | null): number {
+  const fallback = 100;
+  if (text === null || text === '') return fallback;
+  const limit = parseAtoi(text);
+  if (limit < 0n) throw new BadRequestError('limit must be a positive value');
+  return limit === 0n ? fallback : Number(BigInt.asUintN(32, limit));
+}
+
+function parseAggregateBy(text: string): AggregateBy {
+  if (text === '' || text === 'series') return 'series';
+  if (text === 'labels') return 'labels';
+  throw new BadRequestError('invalid aggregation option');
+}
+
+/** A vector when no group has more than one bucket with data, else a matrix, as Loki answers. */
+function renderVolumes(volumes: readonly Volume[], endsMs: readonly number[], stats: QueryStats): HttpResponse {
+  const points = (volume: Volume) =>
+    volume.bytes.flatMap((bytes, i) => (bytes > 0 ? [`[${jsonSeconds(endsMs[i]!)},"${bytes}"]`] : []));
+  const matrix = volumes.some((volume) => points(volume).length > 1);
+  const result = volumes.map((volume) => {
+    const metric = jsonLabels(volume.metric);
+    const values = points(volume);
+    return matrix ? `{"metric":${metric},"values":[${values.join(',')}]}` : `{"metric":${metric},"value":${values[0]}}`;
+  });
+  const type = matrix ? 'matrix' : 'vector';
+  const statsJson = JSON.stringify(renderStats(stats));
+  const body = `{"status":"success","data":{"resultType":"${type}","result":[${result.join(',')}],"stats":${statsJson}}}\n`;
+  return { status: 200, headers: JSON_TYPE, body };
+}

@@ -1,0 +1,152 @@
+import { compareLabels, type Labels, labelsKey } from '../../logql/labels.ts';
+import type { Matcher } from '../../logql/syntax/ast.ts';
+import type { Clock } from '../../storage/host/clock.ts';
+import type { LimitsProvider } from '../config/limits.ts';
+import type { Tenants } from '../http/types.ts';
+import type { Bounds } from './params.ts';
+import { limitBounds, strictest } from './query-limits.ts';
+import { resolveTenants, type Sources, selectStreams, TENANT_LABEL, withTenant } from './select.ts';
+import { QueryStats } from './stats.ts';
+import { aggregateVolumes, type Volume, type VolumeOptions } from './volume.ts';
+
+/** All that lies in the memory of an ingester, whatever its time. */
+const ANY_TIME = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n } as const;
+
+/** A range that ends before it starts. Loki's frontend splits it into no parts, and has nothing to merge. */
+export class NoResponseError extends Error {
+  readonly code = 'no_response';
+  constructor() {
+    super('merging responses requires at least one response');
+  }
+}
+
+/** `volume_enabled: false`. */
+export class VolumeDisabledError extends Error {
+  readonly code = 'volume_disabled';
+  constructor() {
+    super('not found');
+  }
+}
+
+export interface IndexStats {
+  readonly streams: number;
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+/** Answers about labels, series and sizes: from the index and the ingesters, without reading a row. */
+export class Metadata {
+  readonly #sources: Sources;
+  readonly #limits: LimitsProvider;
+  readonly #clock: Clock;
+
+  constructor(options: { sources: Sources; limits: LimitsProvider; clock: Clock }) {
+    this.#sources = options.sources;
+    this.#limits = options.limits;
+    this.#clock = options.clock;
+  }
+
+  /** Names of stream labels, ascending. */
+  async labelNames(tenants: Tenants, asked: Bounds, asks: readonly Matcher[]): Promise<string[]> {
+    const bounds = this.#bounds(tenants, asked);
+    if (!bounds) return [];
+    const { ids, matchers } = resolveTenants(tenants, asks);
+    const names = new Set<string>();
+    for (const tenant of ids) {
+      const before = names.size;
+      for (const name of await this.#sources.catalog.labelNames({ tenant, matchers, ...bounds })) names.add(name);
+      for (const ingester of this.#sources.ingesters()) {
+        for (const { labels } of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
+          for (const [name] of labels) names.add(name);
+        }
+      }
+      if (tenants.federated && names.size > before) names.add(TENANT_LABEL);
+    }
+    return [...names].sort();
+  }
+
+  /** Values of one stream label, ascending. */
+  async labelValues(tenants: Tenants, name: string, asked: Bounds, asks: readonly Matcher[]): Promise<string[]> {
+    const bounds = this.#bounds(tenants, asked);
+    if (!bounds) return [];
+    const { ids, matchers } = resolveTenants(tenants, asks);
+    if (tenants.federated && name === TENANT_LABEL) return [...ids].sort();
+    const values = new Set<string>();
+    for (const tenant of ids) {
+      const request = { tenant, matchers, ...bounds };
+      for (const value of await this.#sources.catalog.labelValues(request, name)) values.add(value);
+      for (const ingester of this.#sources.ingesters()) {
+        for (const { labels } of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
+          for (const [other, value] of labels) if (other === name) values.add(value);
+        }
+      }
+    }
+    return [...values].sort();
+  }
+
+  /** Label sets of the streams that any of the matcher lists selects, each once, in order. */
+  async series(tenants: Tenants, asked: Bounds, groups: readonly (readonly Matcher[])[]): Promise<Labels[]> {
+    const bounds = this.#bounds(tenants, asked);
+    if (!bounds) return [];
+    const found = new Map<string, Labels>();
+    for (const group of groups) {
+      const { ids, matchers } = resolveTenants(tenants, group);
+      for (const tenant of ids) {
+        const request = { tenant, matchers, ...bounds };
+        const recent = await Promise.all(this.#sources.ingesters().map((ingester) => ingester.recent(request)));
+        const lists = [await this.#sources.catalog.series(request), ...recent.map((r) => r.map((s) => s.labels))];
+        for (const own of lists.flat()) {
+          const labels = tenants.federated ? withTenant(own, tenant) : own;
+          found.set(labelsKey(labels), labels);
+        }
+      }
+    }
+    return [...found.values()].sort(compareLabels);
+  }
+
+  /** How much a selector would read. */
+  async indexStats(tenants: Tenants, asked: Bounds, matchers: readonly Matcher[]): Promise<IndexStats> {
+    const bounds = this.#bounds(tenants, asked);
+    if (!bounds) return { streams: 0, chunks: 0, bytes: 0, entries: 0 };
+    const streams = await selectStreams(this.#sources, { tenants, matchers, ...bounds }, new QueryStats());
+    let chunks = 0;
+    let bytes = 0;
+    let entries = 0;
+    for (const { blocks } of streams) {
+      chunks += blocks.length;
+      for (const block of blocks) {
+        bytes += block.lineBytes + block.metadataBytes;
+        entries += block.rowCount;
+      }
+    }
+    return { streams: streams.length, chunks, bytes, entries };
+  }
+
+  /** Bytes a group of labels and bucket of time (`volume.ts`). */
+  async volume(
+    tenants: Tenants,
+    buckets: readonly Bounds[],
+    matchers: readonly Matcher[],
+    options: Pick<VolumeOptions, 'limit' | 'aggregateBy' | 'targetLabels'>,
+    stats: QueryStats,
+  ): Promise<Volume[]> {
+    const limits = strictest(tenants.ids.map((id) => this.#limits.for(id)));
+    if (!limits.volume_enabled) throw new VolumeDisabledError();
+    const whole = { startNs: buckets[0]!.startNs, endNs: buckets[buckets.length - 1]!.endNs };
+    const bounds = this.#bounds(tenants, whole);
+    if (!bounds) return [];
+    const streams = await selectStreams(this.#sources, { tenants, matchers, ...bounds }, stats);
+    return aggregateVolumes(streams, buckets, {
+      ...options,
+      matcherNames: [...new Set(matchers.map((m) => m.name))],
+      maxSeries: limits.volume_max_series,
+    });
+  }
+
+  #bounds(tenants: Tenants, asked: Bounds): Bounds | null {
+    if (asked.endNs < asked.startNs) throw new NoResponseError();
+    const limits = strictest(tenants.ids.map((id) => this.#limits.for(id)));
+    return limitBounds(limits, asked, this.#clock.nowNs());
+  }
+}

@@ -1,0 +1,120 @@
+import type { AccumulatorPartial } from '../../logql/aggregate/index.ts';
+import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
+import type {
+  LogScanResult,
+  MetricFinishResult,
+  MetricScanResult,
+  ScanLogRequest,
+  ScanMetricRequest,
+} from '../../storage/scan/messages.ts';
+import { addScanStats } from '../../storage/scan/scan-stats.ts';
+import type { ScanUnit } from '../../storage/scan/units.ts';
+import type { WorkerPool } from '../../storage/scan/worker-pool.ts';
+import type { QueryStats } from './stats.ts';
+
+/** Rows of lines, and their bytes, that go to a worker in one job: some milliseconds of work. */
+const JOB_ROWS = 128 * 1024;
+const JOB_BYTES = 8 * 1024 * 1024;
+
+let nextSession = 1;
+
+/**
+ * One query's work on the worker threads. Use with `await using`: leaving the block, also by an error, makes the
+ * workers give up and forget what they hold for it.
+ */
+export class ScanSession {
+  readonly #pool: WorkerPool;
+  readonly #stats: QueryStats;
+  readonly #signal: AbortSignal;
+  readonly #id = nextSession++;
+  readonly #cancel = new Int32Array(new SharedArrayBuffer(4));
+  readonly #stop = new AbortController();
+
+  /** `signal`: the client hung up, or the query's time is over. */
+  constructor(pool: WorkerPool, stats: QueryStats, signal: AbortSignal) {
+    this.#pool = pool;
+    this.#stats = stats;
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    Atomics.store(this.#cancel, 0, 1);
+    this.#stop.abort(new Error('the query has ended'));
+    this.#pool.broadcast({ kind: 'close', session: this.#id });
+  }
+
+  /** Scans units of a log query in one job. */
+  async scanLog(plan: LogPlan, units: readonly ScanUnit[], beyondNs: bigint | null): Promise<LogScanResult['partial']> {
+    const request: ScanLogRequest = {
+      kind: 'scan_log',
+      session: this.#id,
+      plan,
+      cancel: this.#cancel,
+      units,
+      beyondNs,
+    };
+    this.#stats.subqueries++;
+    const result = await this.#pool.run<LogScanResult>(request, { signal: this.#signal });
+    addScanStats(this.#stats.scan, result.stats);
+    return result.partial;
+  }
+
+  /** Scans everything for a metric query; partials of each scan of the plan, one a worker that had part in it. */
+  async scanMetric(
+    plan: MetricPlan,
+    unitsOfScan: readonly (readonly ScanUnit[])[],
+  ): Promise<(readonly AccumulatorPartial[])[]> {
+    const jobs: ScanMetricRequest['parts'][] = [];
+    unitsOfScan.forEach((units, scan) => {
+      for (const part of divideUnits(units)) jobs.push([{ scan, units: part }]);
+    });
+    const scans: readonly RangeScan[] = plan.scans;
+    let next = 0;
+    const workers = Math.min(this.#pool.size, jobs.length);
+    const found = await Promise.all(
+      Array.from({ length: workers }, async (_, worker) => {
+        const drain = async () => {
+          while (next < jobs.length) {
+            const request: ScanMetricRequest = {
+              kind: 'scan_metric',
+              session: this.#id,
+              scans,
+              cancel: this.#cancel,
+              parts: jobs[next++]!,
+            };
+            this.#stats.subqueries++;
+            const result = await this.#pool.run<MetricScanResult>(request, { signal: this.#signal, worker });
+            addScanStats(this.#stats.scan, result.stats);
+          }
+        };
+        await Promise.all([drain(), drain()]); // the next job's message is there when one ends
+        return this.#pool.run<MetricFinishResult>(
+          { kind: 'finish_metric', session: this.#id },
+          { signal: this.#signal, worker },
+        );
+      }),
+    );
+    return scans.map((_, scan) => found.flatMap((result) => result.partials[scan] ?? []));
+  }
+}
+
+/** Divides units into runs of about one job's work, in order. */
+export function divideUnits(units: readonly ScanUnit[], rows = JOB_ROWS, bytes = JOB_BYTES): ScanUnit[][] {
+  const parts: ScanUnit[][] = [];
+  let part: ScanUnit[] = [];
+  let partRows = 0;
+  let partBytes = 0;
+  for (const unit of units) {
+    part.push(unit);
+    partRows += unit.rowCount;
+    partBytes += unit.lineBytes;
+    if (partRows >= rows || partBytes >= bytes) {
+      parts.push(part);
+      part = [];
+      partRows = 0;
+      partBytes = 0;
+    }
+  }
+  if (part.length > 0) parts.push(part);
+  return parts;
+}

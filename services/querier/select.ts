@@ -1,0 +1,131 @@
+import { type Labels, labelsKey, sortLabels } from '../../logql/labels.ts';
+import { compileMatchers } from '../../logql/stages/index.ts';
+import type { Expr, Matcher } from '../../logql/syntax/ast.ts';
+import type { SegmentCatalog } from '../../storage/index/index.ts';
+import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
+import type { Tenants } from '../http/types.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
+import { BadRequestError } from './params.ts';
+import { selectorsOf } from './query-limits.ts';
+import type { QueryStats } from './stats.ts';
+
+const NO_POSITIVE_MATCHER =
+  'parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. ' +
+  'For instance, app=~".*" does not meet this requirement, but app=~".+" will';
+export const TENANT_LABEL = '__tenant_id__';
+const ORIGINAL_TENANT_LABEL = `original_${TENANT_LABEL}`;
+
+export interface Sources {
+  readonly catalog: SegmentCatalog;
+  readonly ingesters: () => readonly IngesterClient[];
+}
+
+export interface Selection {
+  readonly tenants: Tenants;
+  readonly matchers: readonly Matcher[];
+  readonly startNs: bigint;
+  /** Inclusive. */
+  readonly endNs: bigint;
+}
+
+/** A stream that matches and where its rows lie, blocks in order of arrival. */
+export interface SelectedStream {
+  readonly labels: Labels;
+  readonly blocks: readonly BlockRef[];
+}
+
+/**
+ * The tenants that a federated read is about, and the matchers left for their streams: matchers on the tenant label
+ * choose tenants and never reach an index.
+ */
+export function resolveTenants(
+  tenants: Tenants,
+  matchers: readonly Matcher[],
+): { readonly ids: readonly string[]; readonly matchers: readonly Matcher[] } {
+  if (!tenants.federated) return { ids: tenants.ids, matchers };
+  const choosing = matchers.filter((m) => m.name === TENANT_LABEL);
+  if (choosing.length === 0) return { ids: tenants.ids, matchers };
+  const chosen = compileMatchers(choosing);
+  return {
+    ids: tenants.ids.filter((id) => chosen([[TENANT_LABEL, id]])),
+    matchers: matchers.filter((m) => m.name !== TENANT_LABEL),
+  };
+}
+
+/**
+ * A federated query must still name something to look for once the matchers on the tenant are taken out. Throws
+ * BadRequestError with Loki's text.
+ */
+export function checkTenantMatchers(tenants: Tenants, expr: Expr): void {
+  if (!tenants.federated) return;
+  for (const { matchers } of selectorsOf(expr)) {
+    const others = matchers.filter((m) => m.name !== TENANT_LABEL);
+    if (others.length === matchers.length) continue;
+    if (others.every((m) => compileMatchers([m])([]))) {
+      throw new BadRequestError(`log selector is invalid after matcher update: ${NO_POSITIVE_MATCHER}`);
+    }
+  }
+}
+
+/** Labels of a tenant's stream in a federated answer. */
+export function withTenant(labels: Labels, tenant: string): Labels {
+  const renamed = labels.map(([name, value]) => [name === TENANT_LABEL ? ORIGINAL_TENANT_LABEL : name, value] as const);
+  return sortLabels([...renamed, [TENANT_LABEL, tenant]]);
+}
+
+/**
+ * All matching streams with the blocks that overlap the time, from the ingesters and from the object store. Both are
+ * asked in one tick, and each answers with what it holds in that tick: an ingester hands its blocks over to the catalog
+ * within one tick too, so a row is seen in exactly one of the two places.
+ */
+export async function selectStreams(
+  sources: Sources,
+  selection: Selection,
+  stats: QueryStats,
+): Promise<SelectedStream[]> {
+  const { ids, matchers } = resolveTenants(selection.tenants, selection.matchers);
+  const { startNs, endNs } = selection;
+  const began = performance.now();
+  const ingesters = sources.ingesters();
+  const asked = ids.map((tenant) => ({
+    tenant,
+    recent: ingesters.map((ingester) => ingester.recent({ tenant, matchers, startNs, endNs })),
+    stored: sources.catalog.select({ tenant, matchers, startNs, endNs }),
+  }));
+  const streams = new Map<string, { labels: Labels; blocks: BlockRef[] }>();
+  for (const { tenant, recent, stored } of asked) {
+    const streamOf = (own: Labels) => {
+      const labels = selection.tenants.federated ? withTenant(own, tenant) : own;
+      const key = labelsKey(labels);
+      let stream = streams.get(key);
+      if (!stream) {
+        stream = { labels, blocks: [] };
+        streams.set(key, stream);
+      }
+      return stream;
+    };
+    const [storedSeries, ...recentLists] = await Promise.all([stored, ...recent]);
+    for (const series of storedSeries) {
+      const { blocks } = streamOf(series.labels);
+      for (const block of series.blocks) {
+        blocks.push(storedRef(block.segmentKey, block.offset, block.length, block.stats));
+        stats.storedChunks++;
+      }
+    }
+    for (const list of recentLists) {
+      stats.ingestersReached++;
+      for (const series of list) {
+        const { blocks } = streamOf(series.labels);
+        for (const block of series.blocks) blocks.push(memoryRef(block));
+        for (const head of series.heads) {
+          const ref = headRef(head);
+          if (ref && ref.minNs <= endNs && ref.maxNs >= startNs) blocks.push(ref);
+        }
+        stats.recentChunks++;
+      }
+    }
+  }
+  stats.totalStreams += streams.size;
+  stats.indexMs += performance.now() - began;
+  return [...streams.values()].filter((s) => s.blocks.length > 0);
+}

@@ -1,0 +1,205 @@
+import { performance } from 'node:perf_hooks';
+import type { WebSocket } from 'ws';
+import { type Labels, labelsKey } from '../../logql/labels.ts';
+import type { Pipeline } from '../../logql/stages/types.ts';
+import { printLabels } from '../../logql/syntax/index.ts';
+import { headToColumns } from '../../storage/block/index.ts';
+import type { StreamBatch } from '../rpc/push-batch.ts';
+import { jsonLabels, jsonString } from './json.ts';
+import { CATEGORIZE_LABELS, type LogEntry, renderFlags, renderValue } from './log-response.ts';
+import { formatRfc3339 } from './rfc3339.ts';
+
+/** Entries of one message; Loki's bound. */
+const MAX_ENTRIES_PER_MESSAGE = 100;
+/** A reader that has this much unread is slow: further entries are dropped and reported. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+const MAX_WAITING_ENTRIES = 10_000;
+/** Dropped entries that are named to the client; more are only left out. */
+const MAX_REPORTED_DROPS = 1000;
+const MAX_LABEL_SETS = 10_000;
+const SEND_EVERY_MS = 50;
+const PING_EVERY_MS = 1000;
+/** Answers of 1011 carry a text, as Loki's do. */
+export const CLOSE_ERROR = 1011;
+export const CLOSE_GOING_AWAY = 1001;
+
+export interface TailSessionOptions {
+  /** Makes the query's pipeline. Called again when the old one has met so many label sets that it is let go. */
+  readonly compile: () => Pipeline;
+  readonly flags: readonly string[];
+  readonly delayMs: number;
+  readonly maxDurationMs: number;
+  readonly legacy: boolean;
+  /** Entries sent, and dropped for a slow reader. */
+  readonly onSent: (entries: number, bytes: number) => void;
+}
+
+interface Waiting {
+  readonly entry: LogEntry;
+  readonly dueMs: number;
+}
+
+/**
+ * One follower of a query: takes accepted rows as they arrive, runs the query's stages over them, and sends what is
+ * left, in order of time within the delay that the client asked for.
+ */
+export class TailSession {
+  readonly #socket: WebSocket;
+  readonly #options: TailSessionOptions;
+  readonly #waiting: Waiting[] = [];
+  #dropped: LogEntry[] = [];
+  #pipeline: Pipeline;
+  /** The history is there; until then nothing is sent. */
+  #ready = false;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(socket: WebSocket, options: TailSessionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#pipeline = options.compile();
+    this.#timers.push(setInterval(() => this.#send(), SEND_EVERY_MS));
+    this.#timers.push(setInterval(() => this.#ping(), PING_EVERY_MS));
+    this.#timers.push(
+      setTimeout(() => this.close(CLOSE_ERROR, 'reached tail max duration limit'), options.maxDurationMs),
+    );
+    socket.once('close', () => this.#end());
+    socket.on('error', () => socket.terminate());
+  }
+
+  /** History, in the order in which it is to be sent, before everything else. Rows that arrived meanwhile count once. */
+  backlog(entries: readonly LogEntry[]): void {
+    const now = performance.now();
+    const known = new Set(entries.map(entryKey));
+    const live = this.#waiting.filter((w) => !known.has(entryKey(w.entry)));
+    this.#waiting.length = 0;
+    this.#waiting.push(...entries.map((entry) => ({ entry, dueMs: now })), ...live);
+    this.#ready = true;
+  }
+
+  /** Rows that an ingester has accepted. The batch is only read during the call. */
+  rows(labels: Labels, batch: StreamBatch): void {
+    if (this.#pipeline.groups.length > MAX_LABEL_SETS) this.#pipeline = this.#options.compile();
+    const pipeline = this.#pipeline;
+    const columns = headToColumns(
+      {
+        rowCount: batch.rowCount,
+        baseNs: batch.baseNs,
+        offsetsNs: batch.offsetsNs,
+        lineEnds: runningSum(batch.lineLengths),
+        bytes: batch.lineBytes,
+        metaIndexes: batch.metaIndexes,
+        metaEnds: batch.metaEnds,
+        metaBytes: batch.metaBytes,
+        ascending: batch.ascending,
+      },
+      { lines: true, metadata: null },
+    );
+    pipeline.open(columns, labels);
+    const rows = Uint32Array.from({ length: columns.rowCount }, (_, r) => r);
+    const count = pipeline.filter(rows, columns.rowCount);
+    const dueMs = performance.now() + this.#options.delayMs;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (!pipeline.run(row)) continue;
+      const entry: LogEntry = {
+        timestampNs: columns.baseNs + BigInt(columns.offsetsNs[row]!),
+        group: pipeline.groups[pipeline.group]!,
+        line: pipeline.line(),
+      };
+      if (this.#waiting.length >= MAX_WAITING_ENTRIES) this.#drop(entry);
+      else this.#waiting.push({ entry, dueMs });
+    }
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason.slice(0, 120)); // a close frame holds at most 123 bytes
+  }
+
+  #drop(entry: LogEntry): void {
+    if (this.#dropped.length < MAX_REPORTED_DROPS) this.#dropped.push(entry);
+  }
+
+  #send(): void {
+    if (!this.#ready || this.#socket.readyState !== this.#socket.OPEN) return;
+    const now = performance.now();
+    let due = 0;
+    while (due < this.#waiting.length && this.#waiting[due]!.dueMs <= now) due++;
+    if (due === 0) return;
+    const entries = this.#waiting.splice(0, due).map((w) => w.entry);
+    if (this.#options.delayMs > 0) entries.sort(byTime);
+    for (let i = 0; i < entries.length; i += MAX_ENTRIES_PER_MESSAGE) {
+      const part = entries.slice(i, i + MAX_ENTRIES_PER_MESSAGE);
+      if (this.#socket.bufferedAmount > MAX_UNSENT_BYTES) {
+        for (const entry of part) this.#drop(entry);
+        continue;
+      }
+      const message = this.#options.legacy ? this.#legacyMessage(part) : this.#message(part);
+      this.#socket.send(message);
+      this.#options.onSent(part.length, message.length);
+    }
+  }
+
+  #message(entries: readonly LogEntry[]): string {
+    const { flags } = this.#options;
+    const categorize = flags.includes(CATEGORIZE_LABELS);
+    const streams = entries.map(
+      (e) =>
+        `{"stream":${jsonLabels(categorize ? e.group.stream : e.group.merged)},"values":[${renderValue(e, categorize)}]}`,
+    );
+    const dropped = this.#takeDropped();
+    const droppedPart =
+      dropped.length === 0
+        ? ''
+        : `,"dropped_entries":[${dropped
+            .map((e) => `{"timestamp":"${e.timestampNs}","labels":${jsonLabels(e.group.merged)}}`)
+            .join(',')}]`;
+    return `{${renderFlags(flags)}"streams":[${streams.join(',')}]${droppedPart}}`;
+  }
+
+  #legacyMessage(entries: readonly LogEntry[]): string {
+    const streams = entries.map((e) => {
+      const labels = jsonString(printLabels(e.group.merged), false);
+      return `{"labels":${labels},"entries":[{"ts":"${formatRfc3339(e.timestampNs)}","line":${jsonString(e.line, true)}}]}`;
+    });
+    const dropped = this.#takeDropped();
+    const list = dropped.map(
+      (e) =>
+        `{"timestamp":"${formatRfc3339(e.timestampNs)}","labels":${jsonString(printLabels(e.group.merged), false)}}`,
+    );
+    return `{"streams":[${streams.join(',')}],"dropped_entries":${list.length ? `[${list.join(',')}]` : 'null'}}`;
+  }
+
+  #takeDropped(): LogEntry[] {
+    const dropped = this.#dropped;
+    this.#dropped = [];
+    return dropped;
+  }
+
+  #ping(): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
+  }
+
+  #end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#waiting.length = 0;
+  }
+}
+
+/** Tells entries apart; equal ones are the same row. */
+function entryKey(entry: LogEntry): string {
+  return `${entry.timestampNs} ${labelsKey(entry.group.merged)} ${entry.line}`;
+}
+
+function byTime(a: LogEntry, b: LogEntry): number {
+  return a.timestampNs < b.timestampNs ? -1 : a.timestampNs > b.timestampNs ? 1 : 0;
+}
+
+function runningSum(lengths: Uint32Array): Uint32Array {
+  const ends = new Uint32Array(lengths.length);
+  let end = 0;
+  for (let r = 0; r < lengths.length; r++) {
+    end += lengths[r]!;
+    ends[r] = end;
+  }
+  return ends;
+}

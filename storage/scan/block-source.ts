@@ -1,0 +1,89 @@
+import type { BlockColumns } from '../../logql/source.ts';
+import { CorruptBlockError, headToColumns, openBlock, overlappingDuplicates } from '../block/index.ts';
+import type { ObjectStore } from '../objectstore/index.ts';
+import type { ScanStats } from './scan-stats.ts';
+import type { BlockRef, ScanUnit } from './units.ts';
+
+export interface WantedColumns {
+  readonly lines: boolean;
+  /** Names of metadata columns; null for all. */
+  readonly metadata: ReadonlySet<string> | null;
+}
+
+export interface OpenBlock {
+  readonly columns: BlockColumns;
+  /** Rows that stand in an earlier block of the unit too, 1 each; null when there are none. */
+  readonly duplicates: Uint8Array | null;
+}
+
+/** Opens the blocks of units, wherever they lie, and counts what it read. A corrupt block is counted and left out. */
+export class BlockSource {
+  readonly #store: ObjectStore;
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  /** Throws ObjectStoreError when a stored block cannot be read. */
+  async open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
+    if (unit.blocks.length === 1) {
+      const columns = await this.#columns(unit.blocks[0]!, wanted, stats);
+      return columns ? [{ columns, duplicates: null }] : [];
+    }
+    // Rows of overlapping blocks are compared whole.
+    const all: BlockColumns[] = [];
+    for (const block of unit.blocks) {
+      const columns = await this.#columns(block, { lines: true, metadata: null }, stats);
+      if (columns) all.push(columns);
+    }
+    const masks = overlappingDuplicates(all);
+    return all.map((columns, i) => {
+      const duplicates = masks[i] ?? null;
+      if (duplicates) for (const duplicate of duplicates) stats.duplicates += duplicate;
+      return { columns, duplicates };
+    });
+  }
+
+  async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats): Promise<BlockColumns | null> {
+    try {
+      if (ref.kind === 'stored') {
+        const range = { offset: ref.offset, length: ref.length };
+        const bytes = this.#store.getSync?.(ref.segment, range) ?? (await this.#store.get(ref.segment, range));
+        const columns = openBlock(bytes).columns(wanted);
+        stats.storedBlocks++;
+        stats.storedRows += ref.rowCount;
+        stats.storedReadBytes += bytes.length;
+        if (wanted.lines) stats.storedLineBytes += ref.lineBytes;
+        stats.storedMetadataBytes += ref.metadataBytes;
+        return columns;
+      }
+      const columns = ref.kind === 'memory' ? openBlock(ref.bytes).columns(wanted) : headToColumns(ref.head, wanted);
+      stats.recentBlocks++;
+      stats.recentRows += columns.rowCount;
+      if (wanted.lines) stats.recentLineBytes += ref.lineBytes;
+      stats.recentMetadataBytes += ref.metadataBytes;
+      return columns;
+    } catch (error: unknown) {
+      if (!(error instanceof CorruptBlockError)) throw error;
+      stats.corruptBlocks++;
+      return null;
+    }
+  }
+}
+
+/** The first row at or after `ns`; `rowCount` when there is none. */
+export function firstRowAtOrAfter(columns: BlockColumns, ns: bigint): number {
+  const relative = ns - columns.baseNs;
+  const offsets = columns.offsetsNs;
+  if (relative <= BigInt(Number.MIN_SAFE_INTEGER)) return 0;
+  if (relative >= BigInt(Number.MAX_SAFE_INTEGER)) return columns.rowCount;
+  const target = Number(relative);
+  let low = 0;
+  let high = columns.rowCount;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (offsets[middle]! < target) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,97 @@
+import { LogCollector, type LogPartial } from '../../logql/aggregate/index.ts';
+import type { LogPlan } from '../../logql/plan/index.ts';
+import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
+import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
+import { ScanCancelledError } from './messages.ts';
+import type { ScanStats } from './scan-stats.ts';
+import type { ScanUnit } from './units.ts';
+
+/** A query may meet so many label sets before its pipeline, which remembers them, is made anew. */
+const MAX_LABEL_SETS = 50_000;
+
+/** The stages of a log query in one thread, compiled once. */
+export class LogScan {
+  readonly #plan: LogPlan;
+  #pipeline: Pipeline;
+  #rows = new Uint32Array(16_384);
+
+  constructor(plan: LogPlan) {
+    this.#plan = plan;
+    this.#pipeline = compile(plan);
+  }
+
+  /** The entries of these units that can be in the answer. `units` are in the order of the query's direction. */
+  async run(
+    units: readonly ScanUnit[],
+    beyondNs: bigint | null,
+    source: BlockSource,
+    cancel: Int32Array,
+    stats: ScanStats,
+  ): Promise<LogPartial> {
+    if (this.#pipeline.groups.length > MAX_LABEL_SETS) this.#pipeline = compile(this.#plan);
+    const pipeline = this.#pipeline;
+    const collector = new LogCollector(this.#plan, beyondNs);
+    const wanted = { lines: true, metadata: pipeline.needsMetadata };
+    for (const unit of units) {
+      // Bounds of the whole unit, against what is already known to be out of reach.
+      collector.openBlock(unit.minNs);
+      if (collector.highestOffset < 0 || collector.lowestOffset > Number(unit.maxNs - unit.minNs)) continue;
+      const blocks = await source.open(unit, wanted, stats);
+      for (let i = 0; i < blocks.length; i++) {
+        if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
+        this.#scanBlock(unit, blocks[i]!, i, collector, stats);
+      }
+    }
+    return collector.partial(pipeline.groups);
+  }
+
+  /**
+   * Goes through a block in the query's direction, in growing pieces: where few stages drop rows, the limit is reached
+   * long before the block's end.
+   */
+  #scanBlock(unit: ScanUnit, block: OpenBlock, index: number, collector: LogCollector, stats: ScanStats): void {
+    const { columns, duplicates } = block;
+    const pipeline = this.#pipeline;
+    const { limit, startNs, endNs, direction } = this.#plan;
+    let from = firstRowAtOrAfter(columns, startNs);
+    let to = firstRowAtOrAfter(columns, endNs);
+    if (from >= to) return;
+    pipeline.open(columns, unit.labels);
+    collector.openBlock(columns.baseNs, unit.sequence + index);
+    const { offsetsNs } = columns;
+    const backward = direction === 'backward';
+    for (let piece = Math.max(256, limit * 2); from < to; piece *= 4) {
+      const first = backward ? Math.max(from, to - piece) : from;
+      const last = backward ? to : Math.min(to, from + piece);
+      if (backward ? offsetsNs[last - 1]! < collector.lowestOffset : offsetsNs[first]! > collector.highestOffset)
+        return;
+      const rows = this.#select(first, last, duplicates);
+      const count = pipeline.filter(rows, rows.length);
+      for (let i = 0; i < count; i++) {
+        const row = rows[backward ? count - 1 - i : i]!;
+        const offset = offsetsNs[row]!;
+        if (!collector.wants(offset)) {
+          if (backward ? offset < collector.lowestOffset : offset > collector.highestOffset) return;
+          continue;
+        }
+        if (!pipeline.run(row)) continue;
+        stats.postFilterRows++;
+        collector.add(offset, row, pipeline.group, pipeline.line());
+      }
+      if (backward) to = first;
+      else from = last;
+    }
+  }
+
+  #select(from: number, to: number, duplicates: Uint8Array | null): Uint32Array {
+    if (this.#rows.length < to - from) this.#rows = new Uint32Array(to - from);
+    const rows = this.#rows;
+    let count = 0;
+    for (let row = from; row < to; row++) if (duplicates === null || duplicates[row] === 0) rows[count++] = row;
+    return rows.subarray(0, count);
+  }
+}
+
+function compile(plan: LogPlan): Pipeline {
+  return compilePipeline({ stages: plan.stages, grouping: { kind: 'categories' } });
+}

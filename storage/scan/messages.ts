@@ -1,0 +1,93 @@
+import type { AccumulatorPartial, LogPartial } from '../../logql/aggregate/index.ts';
+import type { LogPlan, RangeScan } from '../../logql/plan/index.ts';
+import type { BlockLimits } from '../block/index.ts';
+import type { HeadColumns } from '../block/types.ts';
+import type { ObjectStoreConfig } from '../objectstore/index.ts';
+import type { ScanStats } from './scan-stats.ts';
+import type { ScanUnit } from './units.ts';
+
+/** What a worker thread needs to know before its first job. */
+export interface WorkerSettings {
+  /** Workers read stored blocks themselves. */
+  readonly objectStore: ObjectStoreConfig;
+}
+
+export interface EncodeRequest {
+  readonly kind: 'encode';
+  readonly head: HeadColumns;
+  readonly limits: BlockLimits;
+}
+
+/** Reads units of a log query and answers with the best entries of them (`LogScanResult`). */
+export interface ScanLogRequest {
+  readonly kind: 'scan_log';
+  /** A number of the query's; what the worker compiles for it is kept until `close`. */
+  readonly session: number;
+  readonly plan: LogPlan;
+  /** One shared integer; not 0: the query was given up. */
+  readonly cancel: Int32Array;
+  /** In the order of the query's direction. */
+  readonly units: readonly ScanUnit[];
+  /** Entries beyond this time cannot be in the answer any more; null while that is not known. */
+  readonly beyondNs: bigint | null;
+}
+
+/** Adds units to the worker's accumulators of a metric query. Answers with the figures of the scan. */
+export interface ScanMetricRequest {
+  readonly kind: 'scan_metric';
+  readonly session: number;
+  readonly scans: readonly RangeScan[];
+  readonly cancel: Int32Array;
+  readonly parts: readonly { readonly scan: number; readonly units: readonly ScanUnit[] }[];
+}
+
+/** Answers with what the worker has added up for a session, one partial a scan, and forgets the session. */
+export interface FinishMetricRequest {
+  readonly kind: 'finish_metric';
+  readonly session: number;
+}
+
+/** Forgets a session. Has no answer. */
+export interface CloseRequest {
+  readonly kind: 'close';
+  readonly session: number;
+}
+
+export type WorkerRequest = EncodeRequest | ScanLogRequest | ScanMetricRequest | FinishMetricRequest | CloseRequest;
+
+export interface LogScanResult {
+  readonly partial: LogPartial;
+  readonly stats: ScanStats;
+}
+export interface MetricScanResult {
+  readonly stats: ScanStats;
+}
+export interface MetricFinishResult {
+  /** Null for a scan of which the worker has seen no unit. */
+  readonly partials: readonly (AccumulatorPartial | null)[];
+}
+
+export interface WorkerMessage {
+  readonly id: number;
+  readonly request: WorkerRequest;
+}
+
+export interface WorkerReply {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** A job failed in its worker. `code` is that of the error thrown there. */
+export class ScanError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The query was given up while its scan ran. */
+export class ScanCancelledError extends Error {
+  readonly code = 'scan_cancelled';
+}

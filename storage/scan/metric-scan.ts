@@ -1,0 +1,92 @@
+import { type AccumulatorPartial, RangeAccumulator } from '../../logql/aggregate/index.ts';
+import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
+import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
+import { type BlockSource, firstRowAtOrAfter, type OpenBlock, type WantedColumns } from './block-source.ts';
+import { ScanCancelledError } from './messages.ts';
+import type { ScanStats } from './scan-stats.ts';
+import type { ScanUnit } from './units.ts';
+
+/** One scan of a metric query in one thread: feeds the samples of unit after unit to an accumulator. */
+export class MetricScan {
+  readonly #scan: RangeScan;
+  readonly #pipeline: Pipeline;
+  readonly #accumulator: RangeAccumulator;
+  readonly #sample: 'one' | 'bytes' | 'unwrap';
+  readonly #wanted: WantedColumns;
+  /** No stage looks at a row and no metadata tells rows apart: a block's rows are counted, not walked. */
+  readonly #countsOnly: boolean;
+  #rows = new Uint32Array(0);
+
+  constructor(scan: RangeScan) {
+    this.#scan = scan;
+    const hints = extractionHints(scan);
+    this.#sample = hints.sample;
+    this.#pipeline = compilePipeline({
+      stages: scan.stages,
+      grouping: scan.grouping,
+      unwrap: scan.unwrap,
+      countsBytes: hints.sample === 'bytes',
+    });
+    this.#accumulator = new RangeAccumulator(scan);
+    this.#wanted = { lines: this.#pipeline.needsLines, metadata: this.#pipeline.needsMetadata };
+    this.#countsOnly =
+      hints.bare &&
+      this.#wanted.metadata?.size === 0 &&
+      (this.#accumulator.kind === 'count' || (this.#accumulator.kind === 'sum' && this.#sample === 'bytes'));
+  }
+
+  async add(unit: ScanUnit, source: BlockSource, cancel: Int32Array, stats: ScanStats): Promise<void> {
+    const blocks = await source.open(unit, this.#wanted, stats);
+    for (let i = 0; i < blocks.length; i++) {
+      if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
+      this.#addBlock(unit, blocks[i]!, i, stats);
+    }
+  }
+
+  /** What was added; the scan is used up. */
+  partial(): AccumulatorPartial {
+    return this.#accumulator.partial(this.#pipeline.groups);
+  }
+
+  #addBlock(unit: ScanUnit, block: OpenBlock, sequence: number, stats: ScanStats): void {
+    const { columns, duplicates } = block;
+    const from = firstRowAtOrAfter(columns, this.#scan.readAfterNs + 1n);
+    const to = firstRowAtOrAfter(columns, this.#scan.readUntilNs + 1n);
+    if (from >= to) return;
+    const pipeline = this.#pipeline;
+    const accumulator = this.#accumulator;
+    const { offsetsNs, lineStarts } = columns;
+    pipeline.open(columns, unit.labels);
+    accumulator.openBlock(columns.baseNs, unit.sequence + sequence);
+    if (this.#countsOnly && duplicates === null) {
+      if (!pipeline.run(from)) return;
+      const offsets = offsetsNs.subarray(from, to);
+      if (this.#sample === 'bytes') {
+        accumulator.addBytes(pipeline.group, offsets, lineStarts.subarray(from, to + 1), null, to - from);
+      } else {
+        accumulator.addCounts(pipeline.group, offsets, null, to - from);
+      }
+      stats.postFilterRows += to - from;
+      return;
+    }
+    const rows = this.#select(from, to, duplicates);
+    const count = pipeline.filter(rows, rows.length);
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (!pipeline.run(row)) continue;
+      kept++;
+      const value = this.#sample === 'one' ? 1 : this.#sample === 'bytes' ? pipeline.lineBytes : pipeline.value;
+      accumulator.add(pipeline.group, offsetsNs[row]!, value);
+    }
+    stats.postFilterRows += kept;
+  }
+
+  #select(from: number, to: number, duplicates: Uint8Array | null): Uint32Array {
+    if (this.#rows.length < to - from) this.#rows = new Uint32Array(Math.max(to - from, 16_384));
+    const rows = this.#rows;
+    let count = 0;
+    for (let row = from; row < to; row++) if (duplicates === null || duplicates[row] === 0) rows[count++] = row;
+    return rows.subarray(0, count);
+  }
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { mergePartials } from '../../logql/aggregate/index.ts';
+import { type LogPlan, type MetricPlan, planQuery } from '../../logql/plan/index.ts';
+import { parseQuery } from '../../logql/syntax/index.ts';
+import { defaultBlockLimits } from '../block/index.ts';
+import type { EncodedBlock, HeadColumns } from '../block/types.ts';
+import { silentLogger } from '../host/logger.ts';
+import type { LogScanResult, MetricFinishResult, MetricScanResult, ScanMetricRequest } from './messages.ts';
+import { PoolBlockEncoder } from './pool-block-encoder.ts';
+import { groupOverlapping, headRef, memoryRef } from './units.ts';
+import { WorkerLostError, WorkerPool } from './worker-pool.ts';
+
+const BASE_NS = 1_795_168_800_000_000_000n;
+const SECOND_NS = 1_000_000_000n;
+const directory = mkdtempSync(join(tmpdir(), 'loptr-pool-'));
+let pool: WorkerPool;
+
+before(() => {
+  const settings = { objectStore: { kind: 'filesystem' as const, directory } };
+  pool = new WorkerPool({ size: 1, settings, logger: silentLogger, strayMs: 20 });
+});
+after(async () => {
+  await pool.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** One row a second: `line <n>`. */
+function head(rowCount: number): HeadColumns {
+  const lines = Array.from({ length: rowCount }, (_, n) => `line ${n}`);
+  let end = 0;
+  return {
+    rowCount,
+    baseNs: BASE_NS,
+    offsetsNs: Float64Array.from(lines, (_, n) => n * 1e9),
+    lineEnds: Uint32Array.from(lines, (line) => {
+      end += line.length;
+      return end;
+    }),
+    bytes: Buffer.from(lines.join('')),
+    metaIndexes: new Uint32Array(rowCount),
+    metaEnds: new Uint32Array(0),
+    metaBytes: new Uint8Array(0),
+    ascending: true,
+  };
+}
+
+const params = {
+  startNs: BASE_NS,
+  endNs: BASE_NS + 1000n * SECOND_NS,
+  stepNs: SECOND_NS,
+  intervalNs: 0n,
+  limit: 3,
+  direction: 'backward' as const,
+};
+const flag = () => new Int32Array(new SharedArrayBuffer(4));
+const encoder = () => new PoolBlockEncoder(pool, defaultBlockLimits);
+
+async function encoded(rowCount: number): Promise<readonly EncodedBlock[]> {
+  return encoder().encode(head(rowCount));
+}
+
+function metricRequest(plan: MetricPlan, blocks: readonly EncodedBlock[], copies = 1): ScanMetricRequest {
+  const units = Array.from({ length: copies }, (_, i) => groupOverlapping([['app', 'a']], blocks.map(memoryRef), i));
+  return {
+    kind: 'scan_metric',
+    session: 1,
+    scans: plan.scans,
+    cancel: flag(),
+    parts: [{ scan: 0, units: units.flat() }],
+  };
+}
+
+test('a worker encodes a head, and finds the newest lines in the block and in the head alike', async () => {
+  const blocks = await encoded(100);
+  assert.deepEqual([blocks.length, blocks[0]!.stats.rowCount], [1, 100]);
+  const plan = planQuery(parseQuery('{app="a"} |= "7"'), { ...params, instant: false }) as LogPlan;
+  for (const ref of [memoryRef(blocks[0]!), headRef(head(100))!]) {
+    const { partial, stats } = await pool.run<LogScanResult>({
+      kind: 'scan_log',
+      session: 7,
+      plan,
+      cancel: flag(),
+      units: groupOverlapping([['app', 'a']], [ref], 0),
+      beyondNs: null,
+    });
+    assert.deepEqual(partial.lines, ['line 97', 'line 87', 'line 79']);
+    assert.deepEqual(partial.groups[0]!.stream, [['app', 'a']]);
+    assert.equal(stats.recentRows, 100);
+  }
+});
+
+test('a row that stands in a block and in a head counts once', async () => {
+  const blocks = await encoded(50);
+  const plan = planQuery(parseQuery('count_over_time({app="a"}[1000s])'), {
+    ...params,
+    startNs: params.endNs,
+    instant: true,
+  }) as MetricPlan;
+  const units = groupOverlapping([['app', 'a']], [memoryRef(blocks[0]!), headRef(head(60))!], 0);
+  const cancel = flag();
+  const request: ScanMetricRequest = {
+    kind: 'scan_metric',
+    session: 2,
+    scans: plan.scans,
+    cancel,
+    parts: [{ scan: 0, units }],
+  };
+  const { stats } = await pool.run<MetricScanResult>(request);
+  const { partials } = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 2 });
+  const matrix = mergePartials(
+    plan.scans[0]!,
+    partials.filter((p) => p !== null),
+  );
+  // The row exactly at the start lies outside of (start, end].
+  assert.deepEqual([...matrix.series[0]!.values], [59]);
+  assert.equal(stats.duplicates, 50);
+});
+
+test('a cancelled scan ends with its own code', async () => {
+  const cancel = flag();
+  Atomics.store(cancel, 0, 1);
+  const plan = planQuery(parseQuery('rate({app="a"}[1s])'), { ...params, instant: false }) as MetricPlan;
+  await assert.rejects(pool.run({ ...metricRequest(plan, await encoded(10)), session: 3, cancel }), {
+    code: 'scan_cancelled',
+  });
+});
+
+test('work that is given up rejects at once, and a worker that stays at it is replaced', async () => {
+  const plan = planQuery(parseQuery('sum(rate({app="a"} |~ "line .*9" [1s]))'), { ...params, instant: false });
+  const blocks = await encoded(16_000);
+  const request = metricRequest(plan as MetricPlan, blocks, 3000);
+  const replaced = pool.replaced;
+  const signal = AbortSignal.timeout(50);
+  const given = pool.run(request, { signal });
+  const behind = pool.run(metricRequest(plan as MetricPlan, blocks));
+  await assert.rejects(given, { name: 'TimeoutError' });
+  await assert.rejects(behind, WorkerLostError);
+  assert.equal(pool.replaced, replaced + 1);
+  assert.equal((await encoded(5)).length, 1);
+});

@@ -1,0 +1,236 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from '../host/logger.ts';
+import { ScanError, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts';
+
+/** A worker died with work in its hands. The work can be done again by another one. */
+export class WorkerLostError extends Error {
+  readonly code = 'worker_lost';
+  readonly retryable = true;
+}
+
+export interface WorkerPoolOptions {
+  readonly size: number;
+  readonly settings: WorkerSettings;
+  readonly logger: Logger;
+  /** How long a worker may go on with work that was given up before it is replaced. A regular expression can hang. */
+  readonly strayMs?: number;
+}
+
+export interface WorkOptions {
+  /** Gives the work up: the promise rejects at once with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Only this worker (an index below `size`) may do it. */
+  readonly worker?: number;
+}
+
+interface Job {
+  readonly id: number;
+  readonly request: WorkerRequest;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly worker: number | null;
+  /** Given up by its owner; the worker may still be at it. */
+  abandoned: boolean;
+}
+
+/** Two jobs a worker: one runs while the next one's message is already there. */
+const IN_FLIGHT_PER_WORKER = 2;
+const STRAY_MS = 5000;
+/** A worker that dies sooner than this is replaced only after as long, so that a broken one cannot spin. */
+const RESPAWN_MS = 1000;
+
+/**
+ * A fixed number of worker threads. Jobs start in order of arrival; a worker that dies is replaced and its jobs reject
+ * with WorkerLostError. Blocks are encoded and scanned here, so that the main thread does neither.
+ */
+export class WorkerPool {
+  readonly size: number;
+  readonly #options: WorkerPoolOptions;
+  readonly #workers: (PoolWorker | null)[] = [];
+  #queue: Job[] = [];
+  #nextId = 1;
+  #stopped = false;
+  /** How often a worker was replaced. */
+  replaced = 0;
+
+  constructor(options: WorkerPoolOptions) {
+    this.size = options.size;
+    this.#options = options;
+    for (let i = 0; i < options.size; i++) this.#workers.push(this.#spawn(i));
+  }
+
+  /** Jobs that wait for a worker. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  run<T>(request: WorkerRequest, options: WorkOptions = {}): Promise<T> {
+    const { signal } = options;
+    return new Promise<T>((resolve, reject) => {
+      if (this.#stopped) {
+        reject(new WorkerLostError('the worker pool is stopped'));
+        return;
+      }
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const job: Job = {
+        id: this.#nextId++,
+        request,
+        worker: options.worker ?? null,
+        abandoned: false,
+        resolve: (value) => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(value as T);
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
+      const onAbort = () => {
+        job.reject(signal?.reason as Error);
+        this.#abandon(job);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#queue.push(job);
+      this.#dispatch();
+    });
+  }
+
+  /** Sends a message that has no answer to every worker. */
+  broadcast(request: WorkerRequest): void {
+    for (const worker of this.#workers) worker?.post({ id: 0, request });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const waiting = this.#queue;
+    this.#queue = [];
+    for (const job of waiting) job.reject(new WorkerLostError('the worker pool is stopped'));
+    await Promise.all(this.#workers.map((worker) => worker?.terminate()));
+  }
+
+  #abandon(job: Job): void {
+    job.abandoned = true;
+    const at = this.#queue.indexOf(job);
+    if (at >= 0) {
+      this.#queue.splice(at, 1);
+      return;
+    }
+    const worker = this.#workers.find((w) => w?.jobs.has(job.id));
+    if (!worker) return;
+    const timer = setTimeout(() => {
+      if (!worker.jobs.has(job.id) || this.#stopped) return;
+      this.#options.logger.warn('replacing a worker that does not give up its work', { worker: worker.index });
+      void worker.terminate();
+    }, this.#options.strayMs ?? STRAY_MS);
+    timer.unref();
+  }
+
+  #dispatch(): void {
+    for (let i = 0; i < this.#queue.length; ) {
+      const job = this.#queue[i]!;
+      const worker = this.#free(job.worker);
+      if (!worker) {
+        if (job.worker === null) return; // nobody is free for anything
+        i++;
+        continue;
+      }
+      this.#queue.splice(i, 1);
+      worker.jobs.set(job.id, job);
+      worker.post({ id: job.id, request: job.request });
+    }
+  }
+
+  #free(index: number | null): PoolWorker | null {
+    let best: PoolWorker | null = null;
+    for (const worker of this.#workers) {
+      if (!worker || (index !== null && worker.index !== index)) continue;
+      if (worker.jobs.size < IN_FLIGHT_PER_WORKER && (!best || worker.jobs.size < best.jobs.size)) best = worker;
+    }
+    return best;
+  }
+
+  #spawn(index: number): PoolWorker {
+    return new PoolWorker(index, this.#options.settings, {
+      onReply: (worker, reply) => {
+        const job = worker.jobs.get(reply.id);
+        if (!job) return;
+        worker.jobs.delete(reply.id);
+        if (!job.abandoned) {
+          if (reply.error) job.reject(new ScanError(reply.error.code, reply.error.message));
+          else job.resolve(reply.value);
+        }
+        this.#dispatch();
+        if (worker.jobs.size === 0) worker.idle();
+      },
+      onExit: (worker, error) => {
+        if (this.#stopped) {
+          for (const job of worker.jobs.values()) job.reject(new WorkerLostError('the worker pool is stopped'));
+          return;
+        }
+        this.replaced++;
+        this.#options.logger.error('a worker thread ended and is replaced', { worker: index, err: error });
+        this.#workers[index] = null;
+        const lived = Date.now() - worker.bornMs;
+        setTimeout(
+          () => {
+            if (this.#stopped) return;
+            this.#workers[index] = this.#spawn(index);
+            this.#dispatch();
+          },
+          lived < RESPAWN_MS ? RESPAWN_MS : 0,
+        );
+        for (const job of worker.jobs.values()) {
+          if (!job.abandoned) job.reject(new WorkerLostError('a worker thread ended', { cause: error }));
+        }
+      },
+    });
+  }
+}
+
+interface PoolWorkerEvents {
+  onReply(worker: PoolWorker, reply: WorkerReply): void;
+  onExit(worker: PoolWorker, error: Error | null): void;
+}
+
+class PoolWorker {
+  readonly index: number;
+  readonly jobs = new Map<number, Job>();
+  readonly bornMs = Date.now();
+  readonly #thread: Worker;
+
+  constructor(index: number, settings: WorkerSettings, events: PoolWorkerEvents) {
+    this.index = index;
+    const entry = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+    this.#thread = new Worker(entry, { workerData: settings, name: `loptr-worker-${index}` });
+    let failure: Error | null = null;
+    this.#thread.on('message', (reply: WorkerReply) => events.onReply(this, reply));
+    this.#thread.on('error', (error: unknown) => {
+      failure = error instanceof Error ? error : new Error(String(error));
+    });
+    this.#thread.on('messageerror', (error: Error) => {
+      failure = error;
+      void this.#thread.terminate();
+    });
+    this.#thread.on('exit', () => events.onExit(this, failure));
+    this.#thread.unref();
+  }
+
+  /** A worker with work keeps the process alive; an idle one does not. */
+  post(message: { id: number; request: WorkerRequest }): void {
+    this.#thread.ref();
+    this.#thread.postMessage(message);
+  }
+
+  idle(): void {
+    this.#thread.unref();
+  }
+
+  async terminate(): Promise<void> {
+    await this.#thread.terminate();
+  }
+}

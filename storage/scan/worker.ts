@@ -1,0 +1,129 @@
+/** The entry of a worker thread: encodes blocks and scans them. Jobs run one after the other. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
+import { encodeBlocks } from '../block/index.ts';
+import { createObjectStore } from '../objectstore/index.ts';
+import { BlockSource } from './block-source.ts';
+import { LogScan } from './log-scan.ts';
+import {
+  type CloseRequest,
+  type FinishMetricRequest,
+  type LogScanResult,
+  type MetricFinishResult,
+  type MetricScanResult,
+  ScanCancelledError,
+  type ScanLogRequest,
+  type ScanMetricRequest,
+  type WorkerMessage,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerSettings,
+} from './messages.ts';
+import { MetricScan } from './metric-scan.ts';
+import { newScanStats } from './scan-stats.ts';
+
+interface Done {
+  readonly value: unknown;
+  readonly transfer?: ArrayBuffer[];
+}
+
+class ScanWorker {
+  readonly #source: BlockSource;
+  readonly #logScans = new Map<number, LogScan>();
+  readonly #metricScans = new Map<number, (MetricScan | null)[]>();
+
+  constructor(settings: WorkerSettings) {
+    this.#source = new BlockSource(createObjectStore(settings.objectStore));
+  }
+
+  /** Forgets a session at once: its remaining jobs, if any, find it cancelled. */
+  close(request: CloseRequest): void {
+    this.#logScans.delete(request.session);
+    this.#metricScans.delete(request.session);
+  }
+
+  async run(request: Exclude<WorkerRequest, CloseRequest>): Promise<Done> {
+    switch (request.kind) {
+      case 'encode':
+        return { value: encodeBlocks(request.head, request.limits) };
+      case 'scan_log':
+        return this.#scanLog(request);
+      case 'scan_metric':
+        return this.#scanMetric(request);
+      case 'finish_metric':
+        return this.#finishMetric(request);
+      default:
+        return request satisfies never;
+    }
+  }
+
+  async #scanLog(request: ScanLogRequest): Promise<Done> {
+    refuseCancelled(request.cancel);
+    let scan = this.#logScans.get(request.session);
+    if (!scan) {
+      scan = new LogScan(request.plan);
+      this.#logScans.set(request.session, scan);
+    }
+    const stats = newScanStats();
+    const partial = await scan.run(request.units, request.beyondNs, this.#source, request.cancel, stats);
+    return { value: { partial, stats } satisfies LogScanResult, transfer: logTransferables(partial) };
+  }
+
+  async #scanMetric(request: ScanMetricRequest): Promise<Done> {
+    refuseCancelled(request.cancel);
+    let scans = this.#metricScans.get(request.session);
+    if (!scans) {
+      scans = request.scans.map(() => null);
+      this.#metricScans.set(request.session, scans);
+    }
+    const stats = newScanStats();
+    for (const { scan, units } of request.parts) {
+      const one = (scans[scan] ??= new MetricScan(request.scans[scan]!));
+      for (const unit of units) await one.add(unit, this.#source, request.cancel, stats);
+    }
+    return { value: { stats } satisfies MetricScanResult };
+  }
+
+  #finishMetric(request: FinishMetricRequest): Done {
+    const scans = this.#metricScans.get(request.session) ?? [];
+    this.#metricScans.delete(request.session);
+    const partials = scans.map((scan) => scan?.partial() ?? null);
+    const transfer = partials.flatMap((partial) => (partial ? transferablesOf(partial) : []));
+    return { value: { partials } satisfies MetricFinishResult, transfer };
+  }
+}
+
+function refuseCancelled(cancel: Int32Array): void {
+  if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') {
+    return error.code;
+  }
+  return 'internal';
+}
+
+const port = parentPort;
+if (!port) throw new Error('worker.ts runs in a worker thread only');
+const worker = new ScanWorker(workerData as WorkerSettings);
+let last: Promise<void> = Promise.resolve();
+
+port.on('message', ({ id, request }: WorkerMessage) => {
+  if (request.kind === 'close') {
+    worker.close(request);
+    return;
+  }
+  last = last.then(async () => {
+    let reply: WorkerReply;
+    let transfer: ArrayBuffer[] = [];
+    try {
+      const done = await worker.run(request);
+      reply = { id, value: done.value };
+      transfer = done.transfer ?? [];
+    } catch (error: unknown) {
+      reply = { id, error: { code: codeOf(error), message: error instanceof Error ? error.message : String(error) } };
+    }
+    port.postMessage(reply, transfer);
+  });
+});
