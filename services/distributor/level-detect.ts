@@ -61,13 +61,17 @@ const BY_INITIAL: readonly (readonly Word[] | undefined)[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => table[byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte]);
 })();
 
-const set = (characters: string): Uint8Array => {
+/** One look-up a byte decides how the keyword scan goes on. */
+const BEFORE_WORD = 1;
+const AFTER_WORD = 2;
+const INITIAL = 4;
+const CLASS: Uint8Array = (() => {
   const table = new Uint8Array(256);
-  for (const character of characters) table[character.charCodeAt(0)] = 1;
+  for (const character of ' \t\n[({"=') table[character.charCodeAt(0)]! |= BEFORE_WORD;
+  for (const character of ' \t\n[](){}:,!"=') table[character.charCodeAt(0)]! |= AFTER_WORD;
+  for (let byte = 0; byte < 256; byte++) if (BY_INITIAL[byte] !== undefined) table[byte]! |= INITIAL;
   return table;
-};
-const BEFORE_WORD = set(' \t\n[({"=');
-const AFTER_WORD = set(' \t\n[](){}:,!"=');
+})();
 
 /** What `level` stands for (`WRN` is `warn`); a word that is not known stays as it is. */
 export function normaliseLevel(level: string): string {
@@ -160,22 +164,25 @@ function valueLevel(bytes: Uint8Array, start: number, end: number): number {
 
 /** The first word that names a level and stands alone. */
 function keywordLevel(source: Uint8Array, start: number, end: number): number {
-  let isAfterBoundary = 1;
+  let before = BEFORE_WORD;
   for (let at = start; at < end; at++) {
-    const byte = source[at]!;
-    if (isAfterBoundary === 1) {
-      const words = BY_INITIAL[byte];
-      if (words !== undefined) {
-        for (const word of words) {
-          const stop = at + word.bytes.length;
-          if (stop > end || (stop < end && AFTER_WORD[source[stop]!] === 0)) continue;
-          if (startsWithFolded(source, at, word.bytes)) return word.level;
-        }
-      }
+    const kind = CLASS[source[at]!]!;
+    if (before !== 0 && (kind & INITIAL) !== 0) {
+      const level = keywordAt(source, at, end);
+      if (level !== NONE) return level;
     }
-    isAfterBoundary = BEFORE_WORD[byte]!;
+    before = kind & BEFORE_WORD;
   }
   return UNKNOWN;
+}
+
+function keywordAt(source: Uint8Array, at: number, end: number): number {
+  for (const word of BY_INITIAL[source[at]!]!) {
+    const stop = at + word.bytes.length;
+    if (stop > end || (stop < end && (CLASS[source[stop]!]! & AFTER_WORD) === 0)) continue;
+    if (startsWithFolded(source, at, word.bytes)) return word.level;
+  }
+  return NONE;
 }
 
 /** Whether the bytes at `at` are `word` (lower-case ASCII letters) in any case. */

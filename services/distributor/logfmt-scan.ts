@@ -6,12 +6,16 @@ const EQUALS = 0x3d;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
+interface Name {
+  readonly bytes: Uint8Array;
+  readonly rank: number;
+}
+
 export class LogfmtScan {
+  /** The names in lower case; a name that differs from an earlier one only in case can never win. */
   readonly #names: readonly string[];
-  /** The names in lower case, as bytes. */
-  readonly #folded: readonly Uint8Array[];
-  /** Bit n: a name of n bytes exists. Names of 31 and more share bit 31. */
-  readonly #lengths: number;
+  /** By length in bytes. */
+  readonly #byLength: readonly (readonly Name[] | undefined)[];
   /** What the value lies in, after `find` answered true: the line itself unless the value held escapes. */
   value: Uint8Array = new Uint8Array(0);
   valueStart = 0;
@@ -19,10 +23,12 @@ export class LogfmtScan {
 
   constructor(names: readonly string[]) {
     this.#names = names.map(fold);
-    this.#folded = this.#names.map((name) => Buffer.from(name));
-    let lengths = 0;
-    for (const name of this.#folded) lengths |= 1 << Math.min(31, name.length);
-    this.#lengths = lengths;
+    const byLength: Name[][] = [];
+    this.#names.forEach((name, rank) => {
+      const bytes = Buffer.from(name);
+      if (this.#names.indexOf(name) === rank) (byLength[bytes.length] ??= []).push({ bytes, rank });
+    });
+    this.#byLength = Array.from(byLength);
   }
 
   /** Whether one of the names is there with a value that is not empty. */
@@ -92,14 +98,14 @@ export class LogfmtScan {
       return rank < 0 || rank > below ? below : rank;
     }
     const length = end - start;
-    if ((this.#lengths & (1 << Math.min(31, length))) === 0) return below;
-    for (let rank = 0; rank < below; rank++) {
-      const name = this.#folded[rank]!;
-      if (name.length !== length) continue;
+    const names = length < this.#byLength.length ? this.#byLength[length] : undefined;
+    if (names === undefined) return below;
+    for (const { bytes, rank } of names) {
+      if (rank >= below) break;
       let i = 0;
       for (; i < length; i++) {
         const byte = line[start + i]!;
-        if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== name[i]) break;
+        if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== bytes[i]) break;
       }
       if (i === length) return rank;
     }

@@ -8,7 +8,6 @@ import { decodeBody } from './body.ts';
 import { type Admission, InflightBytes } from './inflight.ts';
 import { parseMediaType } from './media-type.ts';
 import { DistributorMetrics, type Received } from './metrics.ts';
-import { noPolicies, type PolicyResolver } from './policy.ts';
 import { PushError } from './push-error.ts';
 import { decodePushJson } from './push-json.ts';
 import type { PushRows } from './push-rows.ts';
@@ -49,7 +48,6 @@ export interface DistributorOptions {
   readonly maxInflightBytes?: number;
   /** Live distributors, among which a `global` rate limit is divided. */
   readonly distributorCount?: () => number;
-  readonly policies?: PolicyResolver;
 }
 
 export interface PushRequest {
@@ -69,7 +67,7 @@ export class Distributor {
   readonly #options: DistributorOptions;
   readonly #metrics: DistributorMetrics;
   readonly #inflight: InflightBytes;
-  readonly #labels: StreamLabels;
+  readonly #labels = new StreamLabels();
   readonly #rates: RateLimiter;
   readonly #rules = new WeakMap<Limits, TenantRules>();
   readonly #replicationFactor: number;
@@ -83,7 +81,6 @@ export class Distributor {
     this.#maxDecompressedBytes = Math.min(MAX_BODY_BYTES, options.maxDecompressedBytes ?? 5000 * MB);
     this.#metrics = new DistributorMetrics(options.registry, this.#replicationFactor, () => this.#inflight.total);
     this.#inflight = new InflightBytes(options.maxInflightBytes ?? 512 * MB, () => this.#metrics.shed());
-    this.#labels = new StreamLabels(options.policies ?? noPolicies);
     this.#rates = new RateLimiter(options.clock);
   }
 

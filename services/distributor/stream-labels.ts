@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Label, Labels } from '../../logql/labels.ts';
+import { ParseError, parseLabelsString, printLabels } from '../../logql/syntax/index.ts';
+import { quoteGo } from '../../logql/units/go-quote.ts';
 import type { Limits } from '../config/limits.ts';
-import { parseStreamLabels, printStreamLabels } from './labels-text.ts';
 import { normaliseLevel } from './level-detect.ts';
-import type { PolicyResolver } from './policy.ts';
 import { PushError } from './push-error.ts';
 import type { PushedStream } from './push-rows.ts';
-import { retentionHours } from './retention.ts';
+import { StreamRules } from './stream-rules.ts';
 
 /** Why a stream is refused, with the reason under which it is counted. */
 export interface Refusal {
@@ -35,15 +35,11 @@ const LABELS_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** From the bytes of a label set to what is known about its stream; streams that were seen before cost one look-up. */
 export class StreamLabels {
-  readonly #policies: PolicyResolver;
+  readonly #rules = new WeakMap<Limits, StreamRules>();
   readonly #known = new LRUCache<string, { readonly limits: Limits; readonly stream: KnownStream }>({
     maxSize: CACHE_CHARACTERS,
     sizeCalculation: ({ stream }, key) => key.length + 2 * stream.text.length + 100,
   });
-
-  constructor(policies: PolicyResolver) {
-    this.#policies = policies;
-  }
 
   /** Throws PushError 400 when the labels do not parse. */
   resolve(tenant: string, limits: Limits, pushed: PushedStream, source: Buffer): KnownStream {
@@ -58,7 +54,7 @@ export class StreamLabels {
     const known = this.#known.get(key);
     if (known !== undefined && known.limits === limits) return known.stream;
     const raw = source.toString('utf8', labelsStart, labelsEnd);
-    const labels = parseStreamLabels(labelsForm === 'json-object' ? selectorOf(raw) : raw);
+    const labels = parse(labelsForm === 'json-object' ? selectorOf(raw) : raw);
     const stream = this.#judge(tenant, limits, labels);
     this.#known.set(key, { limits, stream });
     return stream;
@@ -67,17 +63,36 @@ export class StreamLabels {
   #judge(tenant: string, limits: Limits, pushed: readonly Label[]): KnownStream {
     const isInternal = pushed.some(([name]) => name === '__aggregated_metric__' || name === '__pattern__');
     const labels = isInternal ? pushed : withServiceName(pushed, limits.discover_service_name);
-    const text = printStreamLabels(labels);
-    const policy = this.#policies.policyOf(limits, labels);
+    const text = printLabels(labels);
+    const rules = this.#rulesOf(limits);
+    const policy = rules.policyOf(labels);
     return {
       labels,
       text,
       refusal: checkLabels(labels, text, limits, isInternal) ?? checkEnforced(labels, text, limits, tenant, policy),
       policy,
-      retentionHours: retentionHours(limits, labels),
+      retentionHours: rules.retentionHoursOf(labels),
       isInternal,
       level: levelOf(labels, limits.log_level_fields),
     };
+  }
+
+  #rulesOf(limits: Limits): StreamRules {
+    let rules = this.#rules.get(limits);
+    if (rules === undefined) {
+      rules = new StreamRules(limits);
+      this.#rules.set(limits, rules);
+    }
+    return rules;
+  }
+}
+
+function parse(text: string): Labels {
+  try {
+    return parseLabelsString(text);
+  } catch (error: unknown) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new PushError(400, `couldn't parse labels: ${error.message}`, { cause: error });
   }
 }
 
@@ -85,7 +100,8 @@ export class StreamLabels {
 function selectorOf(json: string): string {
   const values = new Map<string, string>();
   for (const [name, value] of members(json)) values.set(name, value);
-  return printStreamLabels([...values].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const names = [...values.keys()].sort();
+  return `{${names.map((name) => `${name}=${quoteGo(values.get(name)!)}`).join(', ')}}`;
 }
 
 const MEMBER = /\s*"((?:[^"\\]|\\.)*)"\s*:\s*("(?:[^"\\]|\\.)*"|[^\s,}\]"{[]+|[{[])/gsy;
