@@ -256,10 +256,37 @@ export const schema = {
       'Refused entries of one stream that an answer lists.',
       { min: 0 },
     ),
+    chunk_target_size: size(
+      1.5 * MB,
+      'ingester.chunk-target-size',
+      'Compressed rows of a stream at which they are stored.',
+      { min: 1024 },
+    ),
+    chunk_block_size: size(
+      MB,
+      'ingester.chunks-block-size',
+      'Line bytes that are compressed together; smaller blocks are read faster one by one and compress worse.',
+      { min: 1024 },
+    ),
+    flush_op_backoff: {
+      min_period: duration(
+        SECOND,
+        'ingester.flush-op-backoff-min-period',
+        'First pause after the object store refused a write.',
+        { min: 1 },
+      ),
+      max_period: duration(MINUTE, 'ingester.flush-op-backoff-max-period', 'Longest such pause.', { min: 1 }),
+    },
+    flush_bytes: size(
+      512 * MB,
+      'ingester.flush-bytes',
+      'Rows held in memory beyond which the largest streams are stored whatever their age.',
+      { own: true, min: MB },
+    ),
     max_unflushed_bytes: size(
-      256 * MB,
+      1024 * MB,
       'ingester.max-unflushed-bytes',
-      'Rows held in memory before the ingester stores them whatever their age.',
+      'Rows held in memory beyond which pushes are refused until some are stored.',
       { own: true, min: MB },
     ),
     shutdown_marker_path: text(
@@ -269,12 +296,17 @@ export const schema = {
     ),
     wal: {
       dir: text('', 'ingester.wal-dir', 'Directory of the write-ahead log; empty: wal below common.path_prefix.'),
-      flush_on_shutdown: bool(true, 'ingester.flush-on-shutdown', 'Store everything before the program ends.'),
+      flush_on_shutdown: bool(
+        true,
+        'ingester.flush-on-shutdown',
+        'Store everything before the program ends; always so here.',
+        { ignored: true },
+      ),
       disk_full_threshold: float(
         0.9,
         'ingester.wal-disk-full-threshold',
-        'Share of the disk in use at which pushes are refused; 0: never.',
-        { min: 0, max: 1 },
+        'Share of the disk in use at which pushes are refused; here a write that the disk refuses does that.',
+        { min: 0, max: 1, ignored: true },
       ),
       segment_size: size(64 * MB, 'ingester.wal-segment-size', 'Size of one file of the log.', {
         own: true,
