@@ -15,7 +15,7 @@ export function pushRoutes(distributor: Distributor): readonly Route[] {
   return [route('/loki/api/v1/push', 'loki_api_v1_push', 'loki'), route('/api/prom/push', 'api_prom_push', 'legacy')];
 }
 
-/** Answers 204, or throws HttpError with Loki's status and text. */
+/** Answers 204, or throws HttpError with Loki's status and text; the server ends the text with a newline. */
 async function handlePush(
   distributor: Distributor,
   request: HttpRequest,
@@ -45,7 +45,7 @@ async function handlePush(
       request.signal,
     );
   } catch (error: unknown) {
-    if (error instanceof PushError) throw new HttpError(error.status, `${error.message}\n`, { cause: error });
+    if (error instanceof PushError) throw new HttpError(error.status, error.message, { cause: error });
     throw error;
   }
   return { status: 204 };
