@@ -104,6 +104,16 @@ export class Distributor {
     }
   }
 
+  /** As `push`, for a `logproto.PushRequest` as gRPC carries it: no snappy around it. */
+  async pushMessage(tenant: string, message: Buffer, signal?: AbortSignal): Promise<void> {
+    using _admission = this.admit(message.length);
+    try {
+      await this.#pushRows(tenant, await runSliced(decodePushWire(message), signal), signal);
+    } catch (error: unknown) {
+      throw this.#asPushError(error, tenant, signal);
+    }
+  }
+
   async #decode(request: PushRequest, admission: Admission, signal?: AbortSignal): Promise<PushRows> {
     const plain = await decodeBody(request.body, request.contentEncoding, this.#maxDecompressedBytes);
     if (plain !== request.body) admission.grow(plain.length);
