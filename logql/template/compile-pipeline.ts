@@ -3,7 +3,7 @@ import { FunctionError } from './function-error.ts';
 import { functions, methodOf, type ParameterType, type TemplateFunction, TIME_FIELDS } from './functions/index.ts';
 import { GoTime } from './time.ts';
 import { type CommandNode, type Node, type NumberNode, type Operand, type PipeNode, printNode } from './tree.ts';
-import { Complex, Integer, int, isMap, isTrue, mapGet, typeName, type Value } from './value.ts';
+import { Complex, Integer, int, isList, isMap, isTrue, mapGet, typeName, type Value } from './value.ts';
 
 /** No value comes from a command before. */
 export const NOTHING: unique symbol = Symbol('no final value');
@@ -188,7 +188,7 @@ function callFunction(
   for (const arg of args) values.push(arg(x, dot));
   if (final !== NOTHING) values.push(checkType(x, final, parameters[count - 1] ?? variadic!));
   if (special === 'call') values.unshift(nodes.length === 0 ? calleeName(final) : printNode(nodes[0]!));
-  x.spend(1 + textCost(values));
+  x.spend(1 + (called.cost ?? 0) + sizeCost(values));
   let result: Value;
   try {
     result = called.call(values, x.data);
@@ -222,10 +222,10 @@ function evaluateLogic(
   return final === NOTHING ? value : checkType(x, final, 'reflect.Value');
 }
 
-/** Work that grows with the texts that are passed. */
-function textCost(values: readonly Value[]): number {
+/** Work that grows with the texts and lists that are passed. */
+function sizeCost(values: readonly Value[]): number {
   let length = 0;
-  for (const value of values) if (typeof value === 'string') length += value.length;
+  for (const value of values) if (typeof value === 'string' || isList(value)) length += value.length;
   return length >> 6;
 }
 

@@ -3,7 +3,7 @@ import { compilePipeline, type Evaluate } from './compile-pipeline.ts';
 import type { Execution } from './execution.ts';
 import { showValue } from './format.ts';
 import { FunctionError } from './function-error.ts';
-import { MAX_TEMPLATE_DEPTH } from './limits.ts';
+import { MAX_NESTING, MAX_TEMPLATE_DEPTH } from './limits.ts';
 import type { BranchNode, ListNode, ParsedTemplate, Statement, TemplateNode } from './tree.ts';
 import { Integer, isList, isMap, isTrue, mapEntries, type Value } from './value.ts';
 
@@ -26,11 +26,14 @@ function compileList(list: ListNode, named: ReadonlyMap<string, Run>): Run {
   const statements = list.nodes.map((node) => compileStatement(node, named));
   return (x, dot) => {
     x.node = list;
+    if (++x.nesting > MAX_NESTING) x.fail(`exceeded maximum nesting (${MAX_NESTING})`);
+    let flow: Flow = NEXT;
     for (const run of statements) {
-      const flow = run(x, dot);
-      if (flow !== NEXT) return flow;
+      flow = run(x, dot);
+      if (flow !== NEXT) break;
     }
-    return NEXT;
+    x.nesting--;
+    return flow;
   };
 }
 
@@ -106,6 +109,7 @@ function compileRange(node: BranchNode, named: ReadonlyMap<string, Run>): Run {
 
   /** False: `break`. */
   const iterate = (x: Execution, index: Value, element: Value, scope: number): boolean => {
+    x.node = node;
     x.spend(1);
     if (isAssign) {
       if (names.length === 1) x.variable(names[0]!).value = element;
@@ -134,6 +138,7 @@ function compileRange(node: BranchNode, named: ReadonlyMap<string, Run>): Run {
     }
     if (isMap(value)) {
       const entries = mapEntries(value);
+      x.spend(entries.length);
       for (const [key, element] of entries) if (!iterate(x, key, element, scope)) break;
       return entries.length > 0;
     }

@@ -14,7 +14,10 @@ export class Execution {
   /** Name of the template that runs. */
   template: string;
   node: Node | null = null;
+  /** Of `{{template}}` calls. */
   depth = 0;
+  /** Of blocks in all of them. */
+  nesting = 0;
   /** Innermost last; a `{{template}}` call begins anew. */
   variables: Variable[] = [];
   #out = '';

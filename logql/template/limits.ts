@@ -6,11 +6,18 @@ import { FunctionError } from './function-error.ts';
  */
 export const MAX_TEXT_LENGTH = 4 * 1024 * 1024;
 
-/** Nodes and calls that one execution may visit; a text of n characters that goes through a call counts n/64. */
+/** Nodes and calls that one execution may visit; a text or list of n elements
+ * that goes through a call counts n/64. */
 export const MAX_STEPS = 1_000_000;
 
 /** Depth of `{{template}}` calls. Go allows 100000 and says so in this text. */
 export const MAX_TEMPLATE_DEPTH = 500;
+
+/** Depth of blocks and `{{template}}` calls together at execution: each takes some of the stack. */
+export const MAX_NESTING = 1000;
+
+/** Operands of one command. */
+export const MAX_OPERANDS = 1000;
 
 /** Depth of arrays and objects that `fromJson` takes; Go takes 10000. */
 export const MAX_JSON_DEPTH = 500;

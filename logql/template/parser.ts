@@ -1,5 +1,6 @@
 import { quoteGo, UnitError, unquoteGo } from '../units/index.ts';
 import { Lexer, showToken, type Token, type TokenKind } from './lexer.ts';
+import { MAX_OPERANDS } from './limits.ts';
 import { parseNumber } from './number-literal.ts';
 import { TemplateError } from './template-error.ts';
 import type {
@@ -316,7 +317,7 @@ class Parser {
     for (;;) {
       this.#peekNonSpace();
       const operand = this.#operand();
-      if (operand !== null) args.push(operand);
+      if (operand !== null && args.push(operand) > MAX_OPERANDS) this.#fail('too many operands');
       const token = this.#next();
       if (token.kind === 'space') continue;
       if (token.kind === 'rightDelim' || token.kind === 'rightParen') this.#backup(token);

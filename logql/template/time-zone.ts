@@ -13,17 +13,16 @@ export function fixedZone(abbreviation: string, offset: number): Zone {
   return { at: () => at };
 }
 
-/** Zones stay: there are few, and a formatter is dear to make. */
-const zones = new Map<string, Zone | null>();
-const MAX_ZONES = 1000;
+/** Zones stay: there are few in the tz database, and a formatter is dear to make. */
+const zones = new Map<string, Zone>();
 
 /** Go's `time.LoadLocation`; null for a name that is none. The local zone is UTC. */
 export function loadZone(name: string): Zone | null {
   if (name === '' || name === 'UTC' || name === 'Local') return UTC;
-  let zone = zones.get(name);
+  let zone: Zone | null | undefined = zones.get(name);
   if (zone === undefined) {
     zone = openZone(name);
-    if (zones.size < MAX_ZONES) zones.set(name, zone);
+    if (zone !== null) zones.set(name, zone);
   }
   return zone;
 }

@@ -167,5 +167,7 @@ export function isTrue(value: Value): boolean {
   if (value instanceof Complex) return value.re !== 0 || value.im !== 0;
   if (value instanceof GoTime) return true;
   if (value instanceof LabelMap) return value.entries().length > 0;
-  return isList(value) ? value.length > 0 : Object.keys(value).length > 0;
+  if (isList(value)) return value.length > 0;
+  for (const _ in value) return true;
+  return false;
 }

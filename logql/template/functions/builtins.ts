@@ -11,7 +11,7 @@ import {
   isList,
   isMap,
   isTrue,
-  mapEntries,
+  LabelMap,
   mapGet,
   typeName,
   type Value,
@@ -63,7 +63,8 @@ function length(item: Value): number {
   if (item === null) throw new FunctionError('len of nil pointer');
   if (item === undefined) throw new FunctionError('reflect: call of reflect.Value.Type on zero Value');
   if (isList(item)) return item.length;
-  if (isMap(item)) return mapEntries(item).length;
+  if (item instanceof LabelMap) return item.entries().length;
+  if (isMap(item)) return Object.keys(item).length;
   throw new FunctionError(`len of type ${typeName(item)}`);
 }
 

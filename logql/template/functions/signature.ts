@@ -21,6 +21,8 @@ export interface TemplateFunction {
   readonly call: (args: readonly Value[], data: TemplateData) => Value;
   /** `and`, `or` and `call` are part of evaluation in Go, too. */
   readonly special?: 'and' | 'or' | 'call';
+  /** Steps that a call counts beyond one, when it does much for its arguments' size. */
+  readonly cost?: number;
   /** Number of results if Go refuses to call it for that. */
   readonly refusedResults?: number;
 }

@@ -5,7 +5,7 @@ import { characterCount } from '../format.ts';
 import { FunctionError } from '../function-error.ts';
 import { checkLength } from '../limits.ts';
 import { type Integer, int, type Value } from '../value.ts';
-import { define, type FunctionTable, ofStrings } from './signature.ts';
+import { define, type FunctionTable, ofStrings, type TemplateFunction } from './signature.ts';
 
 export const stringFunctions: FunctionTable = {
   ToLower: ofStrings(1, toLower),
@@ -39,18 +39,23 @@ export const stringFunctions: FunctionTable = {
   nindent: define(['int', 'string'], ([spaces, text]) => `\n${indent(number(spaces), text as string)}`),
   alignLeft: define(['int', 'string'], ([width, text]) => align(number(width), text as string, 'left')),
   alignRight: define(['int', 'string'], ([width, text]) => align(number(width), text as string, 'right')),
-  regexReplaceAll: ofStrings(3, (pattern, text, by) => {
+  regexReplaceAll: ofRegex(3, (pattern, text, by) => {
     const regex = compile(pattern);
-    checkReplacement(regex, text, by);
-    return regex.replaceAll(text, by);
+    checkReplacement(regex, text, by!);
+    return regex.replaceAll(text, by!);
   }),
-  regexReplaceAllLiteral: ofStrings(3, (pattern, text, by) => {
+  regexReplaceAllLiteral: ofRegex(3, (pattern, text, by) => {
     const regex = compile(pattern);
-    checkReplacement(regex, text, by);
-    return regex.replaceAllLiteral(text, by);
+    checkReplacement(regex, text, by!);
+    return regex.replaceAllLiteral(text, by!);
   }),
-  count: ofStrings(2, (pattern, text) => int(compile(pattern).count(text))),
+  count: ofRegex(2, (pattern, text) => int(compile(pattern).count(text))),
 };
+
+/** A pattern may be new on each call, and costs most of all then. */
+function ofRegex(count: 2 | 3, call: (pattern: string, text: string, by?: string) => Value): TemplateFunction {
+  return { ...ofStrings(count, call as (...args: string[]) => Value), cost: 100 };
+}
 
 /** Counts beyond 2^53 act as 2^53. */
 function number(value: Value): number {
