@@ -1,4 +1,4 @@
-import { formatGoFloat, formatPrometheusDuration, quoteGo, utf8Length } from '../units/index.ts';
+import { formatGoDuration, formatGoFloat, formatPrometheusDuration, quoteGo, utf8Length } from '../units/index.ts';
 import type { BinaryExpr, Expr, Grouping, LogRange, LogSelectorExpr, MetricExpr, Stage } from './ast.ts';
 import { BINARY_PRECEDENCE } from './precedence.ts';
 import { printExpr, printMatchers, printOperator, printStage, printUnwrap } from './print.ts';
@@ -108,7 +108,14 @@ function prettyRange(range: LogRange, level: number): string {
     text += `\n${indent(level + 1)}${printUnwrap(range.unwrap, `\n${indent(level + 1)}`)}`;
   }
   text += ` [${formatPrometheusDuration(range.rangeNs)}]`;
-  return range.offsetNs === 0 ? text : `${text} offset ${formatPrometheusDuration(range.offsetNs)}`;
+  return range.offsetNs === 0 ? text : `${text} offset ${prettyOffset(range.offsetNs)}`;
+}
+
+const DAY_NS = 86_400e9;
+
+/** Days have no sign in LogQL, so Loki's `offset -1d` cannot be read back. */
+function prettyOffset(ns: number): string {
+  return ns <= -DAY_NS ? formatGoDuration(ns) : formatPrometheusDuration(ns);
 }
 
 function prettyGrouping(grouping: Grouping | null): string {

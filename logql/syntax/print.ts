@@ -192,8 +192,9 @@ function printGrouping(grouping: Grouping): string {
 }
 
 /**
- * An operator with its modifiers. Loki puts a space after the labels whether a `group_` follows or not. It also omits
- * `ignoring()` before a `group_`, which would change the query, so that is kept here.
+ * An operator with its modifiers. Loki puts a space after the labels whether a `group_` follows or not. Two texts of
+ * Loki's would not read back and are completed here: it omits `ignoring()` before a `group_`, and the empty list
+ * between a `group_` and an operand in parentheses.
  */
 export function printOperator(expr: BinaryExpr, separator: string): string {
   const { on, labels, card, include } = expr.matching;
@@ -201,6 +202,6 @@ export function printOperator(expr: BinaryExpr, separator: string): string {
   if (!on && labels.length === 0 && card === 'one-to-one') return op;
   let group = '';
   if (card !== 'one-to-one') group = card === 'many-to-one' ? 'group_left' : 'group_right';
-  if (include.length > 0) group += ` (${include.join(separator)})`;
+  if (include.length > 0 || (group !== '' && expr.right.kind === 'binary')) group += ` (${include.join(separator)})`;
   return `${op} ${on ? 'on' : 'ignoring'} (${labels.join(separator)}) ${group}`;
 }
