@@ -75,6 +75,11 @@ describe('compileRegex', () => {
     }
   });
 
+  it('does not make V8 compile what it cannot', () => {
+    assert.equal(compileRegex('(?:(?:\\b){17}){17}x').test(' x'), true);
+    assert.equal(compileRegex('(?:(?:\\b|a){16}){16}x').test(' ax'), true);
+  });
+
   it('refuses what Go refuses, in its words', () => {
     const texts: Record<string, string> = {
       '[a': 'error parsing regexp: missing closing ]: `[a`',

@@ -16,8 +16,15 @@ export interface WriteOptions {
 export const MAX_SOURCE_LENGTH = 60_000;
 const MAX_COUNT = 16;
 
-/** The source, or null when it would be longer than `MAX_SOURCE_LENGTH`. */
+/**
+ * V8's compiler takes exponential time and memory over `\b` next to `\b` (it ends the process for some hundred of
+ * them), so patterns with more, counted with their repeats, are left to re2js too.
+ */
+const MAX_WORD_EDGES = 8;
+
+/** The source, or null when V8 should not compile this pattern. */
 export function writeJavaScript(root: RegexNode, options: WriteOptions): string | null {
+  if (wordEdges(root) > MAX_WORD_EDGES) return null;
   const source = write(root, options);
   return source.length > MAX_SOURCE_LENGTH ? null : source;
 }
@@ -99,6 +106,24 @@ function weight(node: RegexNode): number {
       return weight(node.item);
     case 'repeat':
       return weight(node.item) * Math.max(1, node.max === Number.POSITIVE_INFINITY ? node.min : node.max);
+    default:
+      return node satisfies never;
+  }
+}
+
+function wordEdges(node: RegexNode): number {
+  switch (node.kind) {
+    case 'set':
+      return 0;
+    case 'assertion':
+      return node.at === 'word edge' || node.at === 'no word edge' ? 1 : 0;
+    case 'sequence':
+    case 'choice':
+      return node.items.reduce((sum, item) => sum + wordEdges(item), 0);
+    case 'capture':
+      return wordEdges(node.item);
+    case 'repeat':
+      return wordEdges(node.item) * Math.max(1, node.max === Number.POSITIVE_INFINITY ? node.min : node.max);
     default:
       return node satisfies never;
   }
