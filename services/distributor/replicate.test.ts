@@ -18,7 +18,7 @@ function stream(labels: string, ...ingesters: string[]): Placed {
     metaBytes: new Uint8Array(0),
     ascending: true,
   };
-  return { rows: [rows], ingesters };
+  return { rows: [rows], ingesters, bytes: 1 };
 }
 
 const labelsOf = (batch: Uint8Array): string[] => decodePushBatch(batch).streams.map((s) => s.labels);
@@ -68,4 +68,17 @@ test('with two replicas no failure is spared', async () => {
     if (id === 'y') throw new Error('down');
   });
   await assert.rejects(work, { message: 'down' });
+});
+
+test('a very large push goes in several batches, and a refusal of one does not stop the others', async () => {
+  const sent: string[][] = [];
+  const streams = ['a', 'b', 'c', 'd'].map((name) => ({ ...stream(`{${name}="1"}`, 'x'), bytes: 5 << 20 }));
+  streams[0] = { ...streams[0]!, bytes: 100 << 20 };
+  streams[3] = { ...streams[3]!, bytes: 1 };
+  const work = replicate('T', streams, 1, async (_, batch) => {
+    sent.push(labelsOf(batch));
+    if (sent.length === 2) throw new Error('too much');
+  });
+  await assert.rejects(work, { message: 'too much' });
+  assert.deepEqual(sent, [['{a="1"}'], ['{b="1"}'], ['{c="1"}', '{d="1"}']]);
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { quorum } from '../ring/index.ts';
 import type { StreamRows } from '../rpc/push-batch.ts';
 import { encodePushBatch } from '../rpc/push-batch.ts';
@@ -6,18 +7,49 @@ import { encodePushBatch } from '../rpc/push-batch.ts';
 export interface Placed {
   readonly rows: readonly StreamRows[];
   readonly ingesters: readonly string[];
+  /** About the size of the rows. */
+  readonly bytes: number;
 }
 
+export type Send = (ingester: string, batch: Uint8Array) => Promise<void>;
+
+/** Bytes of lines in one batch, unless a single stream has more: encoding them takes about 8 ms. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+
 /**
- * Sends each stream to its ingesters, as one batch an ingester, and resolves when every stream is kept by a quorum of
- * `replicationFactor`. Rejects with an ingester's error as soon as some stream cannot reach its quorum any more; what
- * the others stored stays stored. `send` is called once for each ingester.
+ * Sends each stream to its ingesters and resolves when every stream is kept by a quorum of `replicationFactor`. An
+ * ordinary push is one batch an ingester; a very large one goes in several, one after the other. Rejects with an
+ * ingester's error when some stream cannot reach its quorum; what was taken stays stored, and the other streams are
+ * still tried.
  */
 export async function replicate(
   tenant: string,
   streams: readonly Placed[],
   replicationFactor: number,
-  send: (ingester: string, batch: Uint8Array) => Promise<void>,
+  send: Send,
+): Promise<void> {
+  let failure: { readonly error: unknown } | null = null;
+  for (let start = 0; start < streams.length; ) {
+    let end = start;
+    for (let bytes = 0; end < streams.length && (end === start || bytes + streams[end]!.bytes <= BATCH_BYTES); end++) {
+      bytes += streams[end]!.bytes;
+    }
+    if (start > 0) await nextTurn();
+    try {
+      await replicateTogether(tenant, streams.slice(start, end), replicationFactor, send);
+    } catch (error: unknown) {
+      failure = { error };
+    }
+    start = end;
+  }
+  if (failure !== null) throw failure.error;
+}
+
+async function replicateTogether(
+  tenant: string,
+  streams: readonly Placed[],
+  replicationFactor: number,
+  send: Send,
 ): Promise<void> {
   const byIngester = new Map<string, number[]>();
   streams.forEach(({ ingesters }, index) => {

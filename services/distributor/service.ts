@@ -176,8 +176,9 @@ export class Distributor {
 
   async #write(tenant: string, accepted: readonly AcceptedStream[]): Promise<void> {
     const { ring, ingesters } = this.#options;
-    const placed = accepted.map(({ stream, rows }) => ({
+    const placed = accepted.map(({ stream, rows, bytes }) => ({
       rows,
+      bytes,
       ingesters: ring.ingestersFor(`${tenant}${stream.text}`, this.#replicationFactor),
     }));
     await replicate(tenant, placed, this.#replicationFactor, async (id, batch) => {

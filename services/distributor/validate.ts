@@ -75,6 +75,7 @@ export function* validatePush(
   const accepted: AcceptedStream[] = [];
   let blocked: PushError | null = null;
   const bounds = entryBounds(limits, nowMs);
+  let pause = SLICE_BYTES;
   for (let i = 0; i < streams.length; i++) {
     const pushed = rows.streams[i]!;
     const stream = streams[i]!;
@@ -93,7 +94,6 @@ export function* validatePush(
       continue;
     }
     const builder = new StreamBuilder(rows, pushed, stream, rules);
-    let pause = SLICE_BYTES;
     for (let row = pushed.firstRow; row < pushed.firstRow + pushed.rowCount; row++) {
       const size = metadataSize(rows, row);
       const problem = checkEntry(rows, row, size, bounds, limits, stream.text);

@@ -105,12 +105,14 @@ export function encodePushBatch(tenant: string, streams: readonly StreamRows[]):
     at += pad(labels.length);
     out.set(s.metaBytes.subarray(0, metaBytes), at);
     at += pad(metaBytes);
-    const { source, lineStarts, lineLengths } = s;
+    const { lineStarts, lineLengths } = s;
+    // `copy` of a Buffer makes no view of the line, which `set` would need.
+    const source = Buffer.from(s.source.buffer, s.source.byteOffset, s.source.byteLength);
     let to = at;
     for (let r = 0; r < n; r++) {
       const from = lineStarts[r]!;
       const length = lineLengths[r]!;
-      out.set(source.subarray(from, from + length), to);
+      source.copy(out, to, from, from + length);
       to += length;
     }
     at += pad(lineTotals[i]!);
