@@ -302,6 +302,12 @@ export const schema = {
         'Store everything before the program ends; always so here.',
         { ignored: true },
       ),
+      max_size: size(
+        1024 * MB,
+        'ingester.wal-max-size',
+        'Size of the log beyond which the streams in its oldest files are stored.',
+        { own: true, min: MB },
+      ),
       disk_full_threshold: float(
         0.9,
         'ingester.wal-disk-full-threshold',

@@ -64,7 +64,7 @@ export class HttpMetrics {
     return metrics;
   }
 
-  observe(method: string, route: string, status: number, isSocket: boolean, seconds: number): void {
+  observe(method: string, route: string, status: number | string, isSocket: boolean, seconds: number): void {
     const key = `${method} ${route} ${status} ${isSocket}`;
     let child = this.#durations.get(key);
     if (child === undefined) {

@@ -51,7 +51,7 @@ const CLOSE_GOING_AWAY = 1001;
 export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #router: Router<AnyRoute>;
-  readonly #metrics: HttpMetrics;
+  readonly metrics: HttpMetrics;
   readonly #server: Server;
   readonly #webSockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false });
   readonly #inFlight = new Set<AbortController>();
@@ -62,7 +62,7 @@ export class HttpServer {
     const plain = options.routes.map((route): AnyRoute => ({ ...route, plain: route }));
     const sockets = options.sockets.map((route): AnyRoute => ({ ...route, methods: ['GET'], socket: route }));
     this.#router = new Router([...plain, ...sockets], options.prefix);
-    this.#metrics = new HttpMetrics(options.registry);
+    this.metrics = new HttpMetrics(options.registry);
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: options.readHeaderTimeoutMs || options.readTimeoutMs,
@@ -75,7 +75,7 @@ export class HttpServer {
     this.#server.on('request', (incoming, outgoing) => void this.#serve(incoming, outgoing));
     this.#server.on('upgrade', (incoming, socket, head) => void this.#upgrade(incoming, socket, head));
     this.#server.on('clientError', (error, socket) => this.#refuseBroken(error, socket));
-    const connections = this.#metrics.connections.labels('http');
+    const connections = this.metrics.connections.labels('http');
     this.#server.on('connection', (socket) => {
       connections.inc();
       socket.once('close', () => connections.dec());
@@ -132,7 +132,7 @@ export class HttpServer {
       outgoing.destroy();
     }
     const seconds = (performance.now() - started) / 1000;
-    this.#metrics.observe(knownMethod(method), routeName, status, false, seconds);
+    this.metrics.observe(knownMethod(method), routeName, status, false, seconds);
     const log = this.#options.logRequestsAtInfo ? this.#options.logger.info : this.#options.logger.debug;
     log.call(this.#options.logger, 'request', { method, route: routeName, status, duration: `${seconds.toFixed(6)}s` });
   }
@@ -156,7 +156,7 @@ export class HttpServer {
     const auth = plain?.auth ?? 'tenant';
     const abort = new AbortController();
     const request = this.#request(incoming, match, url, abort);
-    const metrics = this.#metrics.route(knownMethod(incoming.method ?? ''), match.route.name);
+    const metrics = this.metrics.route(knownMethod(incoming.method ?? ''), match.route.name);
     let isGone = false;
     const onClose = (): void => {
       if (outgoing.writableFinished) return;
@@ -249,7 +249,7 @@ export class HttpServer {
     const abort = new AbortController();
     const finish = (status: number): void => {
       const seconds = (performance.now() - started) / 1000;
-      this.#metrics.observe(knownMethod(incoming.method ?? ''), route?.name ?? NO_ROUTE, status, true, seconds);
+      this.metrics.observe(knownMethod(incoming.method ?? ''), route?.name ?? NO_ROUTE, status, true, seconds);
     };
     if (match.kind !== 'found' || route?.socket === undefined || this.#isStopping) {
       const response = match.kind === 'found' ? textResponse(400, 'Bad Request\n') : unroutedResponse(match, url);

@@ -12,7 +12,7 @@ export class PoolBlockEncoder {
     this.#limits = limits;
   }
 
-  async encode(head: HeadColumns): Promise<readonly EncodedBlock[]> {
+  async encode(head: HeadColumns): Promise<EncodedBlock[]> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#pool.run<EncodedBlock[]>({ kind: 'encode', head, limits: this.#limits });

@@ -1,0 +1,340 @@
+import { availableParallelism, hostname } from 'node:os';
+import { Registry } from 'prom-client';
+import { defaultBlockLimits } from '../storage/block/index.ts';
+import type { Clock } from '../storage/host/clock.ts';
+import type { Logger } from '../storage/host/logger.ts';
+import { SegmentCatalog } from '../storage/index/index.ts';
+import { type ObjectStoreConfig, startObjectStore } from '../storage/objectstore/index.ts';
+import { PoolBlockEncoder } from '../storage/scan/pool-block-encoder.ts';
+import { WorkerPool } from '../storage/scan/worker-pool.ts';
+import { type Config, directoriesOf, s3SettingsOf, TenantLimits, type Version } from './config/index.ts';
+import { Distributor, pushRoutes } from './distributor/index.ts';
+import {
+  adminRoutes,
+  HttpServer,
+  type IngesterControl,
+  ingesterRoutes,
+  registerProcessMetrics,
+  ringRoutes,
+} from './http/index.ts';
+import { resolveTenants } from './http/tenants.ts';
+import { defaultIngesterConfig, Ingester, type IngesterConfig } from './ingester/index.ts';
+import { LOG_LEVELS, type LogLevel, type ProgramLog } from './log/index.ts';
+import { querierRoutes } from './querier/http.ts';
+import { Metadata } from './querier/metadata.ts';
+import { Querier } from './querier/querier.ts';
+import { Tailer } from './querier/tail.ts';
+import { InMemoryMembership, MembershipRing } from './ring/index.ts';
+import { GrpcServer } from './rpc/grpc-server.ts';
+import { CatalogSink } from './segment-sink.ts';
+import { ShutdownMarker } from './shutdown-marker.ts';
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly version: Version;
+  readonly log: ProgramLog;
+  readonly clock: Clock;
+  /** Asks for the end of the process, as a signal does. */
+  readonly terminate: () => void;
+}
+
+export interface Endpoints {
+  /** `http://host:port` with the prefix of all routes. */
+  readonly http: string;
+  /** `host:port` */
+  readonly grpc: string;
+}
+
+type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped';
+
+/** Share of the time of a stop that requests under way may take; the rest is for storing what is in memory. */
+const DRAIN_SHARE = 0.3;
+/** Names as Loki's `/services` shows them. */
+const SERVICES = ['server', 'ring', 'store', 'ingester', 'distributor', 'querier', 'query-frontend'];
+
+/** `-target=all`: every service of the process, made and joined here. */
+export class App {
+  readonly #options: AppOptions;
+  readonly #logger: Logger;
+  readonly #registry = new Registry();
+  readonly #stopSteps: { readonly name: string; readonly run: (deadlineMs: number) => Promise<void> }[] = [];
+  #state: State = 'new';
+  #ingester: Ingester | undefined;
+  #isIngesterStopped = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: AppOptions) {
+    this.#options = options;
+    this.#logger = options.log.logger;
+  }
+
+  /**
+   * Starts everything and resolves once pushes and queries are taken. HTTP answers before that: `/ready` says what is
+   * still missing while the write-ahead log is read. Rejects, with everything stopped again, when a part cannot start.
+   */
+  async start(): Promise<Endpoints> {
+    this.#state = 'starting';
+    try {
+      const endpoints = await this.#start();
+      this.#state = 'running';
+      return endpoints;
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+  }
+
+  /** Takes no more requests, finishes those under way, stores what is in memory, and ends, all within `timeoutMs`. */
+  stop(timeoutMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(timeoutMs);
+    return this.#stopping;
+  }
+
+  async #start(): Promise<Endpoints> {
+    const { config, clock, version } = this.#options;
+    const registry = this.#registry;
+    const logger = this.#logger;
+    registerProcessMetrics(registry, version);
+
+    const limits = new TenantLimits({
+      base: config.limits_config,
+      files: runtimeFiles(config),
+      periodMs: config.runtime_config.period,
+      clock,
+      logger: logger.child({ component: 'limits' }),
+    });
+    await limits.start();
+    this.#onStop('limits', () => limits.stop());
+
+    const storeConfig = objectStoreConfig(config);
+    const store = await startObjectStore(storeConfig);
+    const catalog = new SegmentCatalog(store, logger.child({ component: 'store' }));
+    await catalog.load();
+
+    const pool = new WorkerPool({
+      size: config.querier.workers || availableParallelism(),
+      settings: { objectStore: storeConfig },
+      logger: logger.child({ component: 'workers' }),
+    });
+    this.#onStop('workers', () => pool.stop());
+
+    const directories = directoriesOf(config);
+    const ingesterConfig = ingesterConfigOf(config);
+    const ingester = new Ingester({
+      id: hostname(),
+      config: ingesterConfig,
+      limits,
+      wal: {
+        directory: directories.wal,
+        segmentBytes: config.ingester.wal.segment_size,
+        fsync: config.ingester.wal.fsync,
+      },
+      encoder: new PoolBlockEncoder(pool, {
+        ...defaultBlockLimits,
+        maxRows: ingesterConfig.blockRows,
+        maxLineBytes: ingesterConfig.blockBytes,
+      }),
+      sink: new CatalogSink(store, catalog, clock),
+      clock,
+      logger: logger.child({ component: 'ingester' }),
+      registry,
+    });
+    this.#ingester = ingester;
+    this.#onStop('ingester', (deadlineMs) => this.#stopIngester(deadlineMs));
+
+    const membership = new InMemoryMembership(clock);
+    const distributor = new Distributor({
+      limits,
+      ring: new MembershipRing(membership),
+      ingesters: (id) => (id === ingester.id ? ingester : undefined),
+      clock,
+      logger: logger.child({ component: 'distributor' }),
+      registry,
+      replicationFactor: config.common.replication_factor,
+      maxReceivedBytes: config.distributor.max_recv_msg_size,
+      maxDecompressedBytes: config.distributor.max_decompressed_size,
+    });
+
+    const sources = { catalog, ingesters: () => [ingester] };
+    const querier = new Querier({ sources, pool, limits, clock });
+    const metadata = new Metadata({ sources, limits, clock });
+    const tailer = new Tailer({
+      querier,
+      ingesters: sources.ingesters,
+      limits,
+      clock,
+      logger: logger.child({ component: 'tailer' }),
+      registry,
+      maxDurationMs: config.querier.tail_max_duration,
+    });
+
+    const tenancy = {
+      authEnabled: config.auth_enabled,
+      multiTenantQueries: config.querier.multi_tenant_queries_enabled,
+    };
+    const { server } = config;
+    const prefix = server.http_path_prefix || config.http_prefix;
+    const http = new HttpServer({
+      routes: [
+        ...pushRoutes(distributor),
+        ...querierRoutes({ querier, metadata, clock }),
+        ...ingesterRoutes(this.#ingesterControl(ingester, new ShutdownMarker(directories.shutdownMarker))),
+        ...ringRoutes({
+          members: () => membership.all(),
+          nowMs: () => clock.nowMs(),
+        }),
+        ...adminRoutes({
+          config,
+          limits,
+          version,
+          registry,
+          logLevel: this.#logLevel(),
+          notReady: () => this.#notReady(),
+          services: () => this.#services(),
+        }),
+      ],
+      sockets: tailer.routes(),
+      prefix,
+      address: server.http_listen_address,
+      port: server.http_listen_port,
+      maxConnections: server.http_listen_conn_limit,
+      readTimeoutMs: server.http_server_read_timeout,
+      readHeaderTimeoutMs: server.http_server_read_header_timeout,
+      writeTimeoutMs: server.http_server_write_timeout,
+      idleTimeoutMs: server.http_server_idle_timeout,
+      maxFormBytes: config.frontend.max_body_size,
+      compressResponses: config.frontend.compress_responses,
+      logRequestsAtInfo: server.log_request_at_info_level_enabled,
+      tenancy,
+      registry,
+      logger: logger.child({ component: 'http' }),
+    });
+    const grpc = new GrpcServer({
+      address: server.grpc_listen_address,
+      port: server.grpc_listen_port,
+      maxReceiveBytes: server.grpc_server_max_recv_msg_size,
+      maxSendBytes: server.grpc_server_max_send_msg_size,
+      maxConcurrentStreams: server.grpc_server_max_concurrent_streams,
+      push: async (orgId, message, signal) => {
+        const [tenant] = resolveTenants(orgId, 'tenant', tenancy).ids;
+        await distributor.pushMessage(tenant!, message, signal);
+      },
+      onCall: (method, code, seconds) => http.metrics.observe('gRPC', method, code, false, seconds),
+      logger: logger.child({ component: 'grpc' }),
+    });
+    const httpPort = await http.start();
+    this.#onStop('http', (deadlineMs) => http.stop(AbortSignal.timeout(deadlineMs)));
+    const grpcPort = await grpc.start();
+    this.#onStop('grpc', (deadlineMs) => grpc.stop(AbortSignal.timeout(deadlineMs)));
+
+    await ingester.start();
+    membership.register(ingester.id, 'ACTIVE', { address: `${config.common.instance_addr || hostname()}:${grpcPort}` });
+    this.#onStop('ring', async () => membership.setState(ingester.id, 'LEAVING'));
+    grpc.setStatus('SERVING');
+    return {
+      http: `http://${hostOf(server.http_listen_address)}:${httpPort}${prefix}`,
+      grpc: `${hostOf(server.grpc_listen_address)}:${grpcPort}`,
+    };
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    const { config, clock } = this.#options;
+    const wasRunning = this.#state === 'running';
+    this.#state = 'stopping';
+    if (wasRunning && config.shutdown_delay > 0) await clock.sleep(config.shutdown_delay);
+    const endMs = clock.nowMs() + timeoutMs;
+    const drainMs = Math.floor(timeoutMs * DRAIN_SHARE);
+    let failure: unknown;
+    for (const { name, run } of this.#stopSteps.reverse()) {
+      const leftMs = Math.max(0, endMs - clock.nowMs());
+      try {
+        await run(name === 'ingester' ? leftMs : Math.min(leftMs, drainMs));
+      } catch (error) {
+        this.#logger.error('a part did not stop as it should', { part: name, err: error });
+        failure ??= error;
+      }
+    }
+    this.#state = 'stopped';
+    if (failure !== undefined && wasRunning) throw failure;
+  }
+
+  /** Parts are stopped in the reverse of the order in which they started. */
+  #onStop(name: string, run: (deadlineMs: number) => Promise<void>): void {
+    this.#stopSteps.push({ name, run });
+  }
+
+  async #stopIngester(deadlineMs: number): Promise<void> {
+    if (this.#isIngesterStopped) return;
+    this.#isIngesterStopped = true;
+    await this.#ingester?.stop(deadlineMs);
+  }
+
+  #ingesterControl(ingester: Ingester, marker: ShutdownMarker): IngesterControl {
+    return {
+      flush: () => ingester.flush(),
+      isShutdownPrepared: () => marker.isSet(),
+      prepareShutdown: (prepared) => marker.set(prepared),
+      isStopping: () => this.#isIngesterStopped || this.#state === 'stopping',
+      shutdown: async (flush) => {
+        await this.#stopIngester(flush ? this.#options.config.server.graceful_shutdown_timeout : 0);
+        await marker.set(false);
+      },
+      terminate: this.#options.terminate,
+    };
+  }
+
+  #logLevel() {
+    const { log } = this.#options;
+    return { levels: LOG_LEVELS, get: () => log.level, set: (level: string) => log.setLevel(level as LogLevel) };
+  }
+
+  #notReady(): string | undefined {
+    if (this.#state === 'stopping' || this.#state === 'stopped') return 'Application is stopping';
+    if (this.#isIngesterStopped) return 'Ingester not ready: Stopping';
+    if (this.#state === 'running') return undefined;
+    return 'Some services are not Running:\nStarting: 1\ningester: Starting';
+  }
+
+  #services(): ReadonlyMap<string, string> {
+    const state = this.#state === 'running' ? 'Running' : this.#state === 'starting' ? 'Starting' : 'Stopping';
+    return new Map(
+      SERVICES.map((name) => [name, name === 'ingester' && this.#isIngesterStopped ? 'Terminated' : state]),
+    );
+  }
+}
+
+function runtimeFiles(config: Config): string[] {
+  const files = config.runtime_config.file || config.limits_config.per_tenant_override_config;
+  return files
+    .split(',')
+    .map((file) => file.trim())
+    .filter((file) => file !== '');
+}
+
+function objectStoreConfig(config: Config): ObjectStoreConfig {
+  const s3 = s3SettingsOf(config);
+  return s3 === undefined ? { kind: 'filesystem', directory: directoriesOf(config).objects } : { kind: 's3', ...s3 };
+}
+
+function ingesterConfigOf({ ingester }: Config): IngesterConfig {
+  return {
+    ...defaultIngesterConfig,
+    blockBytes: ingester.chunk_block_size,
+    chunkTargetBytes: ingester.chunk_target_size,
+    chunkIdleMs: ingester.chunk_idle_period,
+    maxChunkAgeMs: ingester.max_chunk_age,
+    flushCheckMs: ingester.flush_check_period,
+    flushBackoffMinMs: ingester.flush_op_backoff.min_period,
+    flushBackoffMaxMs: ingester.flush_op_backoff.max_period,
+    maxReturnedStreamErrors: ingester.max_returned_stream_errors,
+    flushBytes: ingester.flush_bytes,
+    maxUnflushedBytes: ingester.max_unflushed_bytes,
+    maxWalBytes: ingester.wal.max_size,
+  };
+}
+
+/** Where a person can reach what listens on `address`. */
+function hostOf(address: string): string {
+  if (address === '' || address === '0.0.0.0' || address === '::') return 'localhost';
+  return address.includes(':') ? `[${address}]` : address;
+}

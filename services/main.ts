@@ -1,0 +1,121 @@
+import { constants } from 'node:os';
+import { systemClock } from '../storage/host/clock.ts';
+import { App } from './app.ts';
+import {
+  ConfigError,
+  directoriesOf,
+  helpText,
+  type LoadedConfig,
+  loadConfig,
+  presentValue,
+  printConfig,
+  readVersion,
+} from './config/index.ts';
+import { type LogLevel, ProgramLog } from './log/index.ts';
+
+/** One Ctrl-C reaches the program from the terminal and from whatever started it; repeats of a moment are one. */
+const SAME_SIGNAL_MS = 1000;
+const HEALTH_TIMEOUT_MS = 10_000;
+
+async function main(args: readonly string[]): Promise<void> {
+  const version = readVersion();
+  let loaded: LoadedConfig;
+  try {
+    loaded = loadConfig(args, { environment: process.env });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    // These answer whatever else is wrong.
+    if (args.some((arg) => /^--?(h|help)$/.test(arg))) return print(helpText(presentValue));
+    process.stderr.write(`loptr: the configuration is wrong:\n${error.problems.map((line) => `  ${line}\n`).join('')}`);
+    process.exitCode = 1;
+    return;
+  }
+  const { config, commandLine, warnings, file } = loaded;
+  const { switches } = commandLine;
+  if (switches.help) return print(helpText(presentValue));
+  if (switches.version) return print(`loptr ${[version.version, version.revision].filter(Boolean).join(' ')}\n`);
+  if (switches.listTargets) return print('all\n');
+  if (switches.health) return askHealth(switches.healthUrl);
+  if (switches.printConfig) process.stderr.write(printConfig(config));
+
+  const log = new ProgramLog({
+    format: config.server.log_format as 'logfmt' | 'json',
+    level: config.server.log_level as LogLevel,
+  });
+  for (const warning of warnings) log.logger.warn(warning);
+  if (switches.verifyConfig) {
+    log.logger.info('config is valid');
+    return;
+  }
+  const app = new App({
+    config,
+    version,
+    log,
+    clock: systemClock,
+    terminate: () => process.kill(process.pid, 'SIGTERM'),
+  });
+  stopOnSignals(app, config.server.graceful_shutdown_timeout, log);
+  process.on('uncaughtException', (error) => {
+    log.logger.error('uncaught error, the program ends', { err: error });
+    process.exit(1);
+  });
+  try {
+    const { http, grpc } = await app.start();
+    log.logger.info('ready', {
+      version: version.version,
+      config: file ?? 'defaults',
+      push: `${http}/loki/api/v1/push`,
+      query: `${http}/loki/api/v1/query_range`,
+      grpc,
+      data: directoriesOf(config).base,
+    });
+  } catch (error) {
+    log.logger.error('cannot start', { err: error });
+    process.exit(1);
+  }
+}
+
+function stopOnSignals(app: App, timeoutMs: number, log: ProgramLog): void {
+  let firstAtMs: number | undefined;
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    const nowMs = performance.now();
+    if (firstAtMs !== undefined) {
+      if (nowMs - firstAtMs < SAME_SIGNAL_MS) return;
+      log.logger.warn('second signal, the program ends at once; the write-ahead log keeps what is not stored', {
+        signal,
+      });
+      process.exit(128 + constants.signals[signal]);
+    }
+    firstAtMs = nowMs;
+    log.logger.info('stopping', { signal });
+    app.stop(timeoutMs).then(
+      () => {
+        log.logger.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.logger.error('the stop failed; the write-ahead log keeps what is not stored', { err: error });
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+}
+
+async function askHealth(url: string): Promise<void> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+    if (response.ok) return print('ready\n');
+    process.stderr.write(`${url} answers ${response.status}: ${await response.text()}`);
+  } catch (error) {
+    process.stderr.write(`${url} does not answer: ${error instanceof Error ? String(error.cause ?? error) : error}\n`);
+  }
+  process.exitCode = 1;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+await main(process.argv.slice(2));

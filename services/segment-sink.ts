@@ -1,0 +1,36 @@
+import type { Clock } from '../storage/host/clock.ts';
+import type { SegmentCatalog } from '../storage/index/index.ts';
+import type { ObjectStore } from '../storage/objectstore/index.ts';
+import { newSegmentId, writeSegment } from '../storage/segment/index.ts';
+import type { SegmentSeries, SegmentSink } from './ingester/index.ts';
+
+/**
+ * Where the ingester of this process stores: one object a segment, known to the catalog of this process at once. The
+ * ingester's key is the segment's id, so that a write that is repeated lands on the same object.
+ */
+export class CatalogSink implements SegmentSink {
+  readonly #store: ObjectStore;
+  readonly #catalog: SegmentCatalog;
+  readonly #clock: Clock;
+
+  constructor(store: ObjectStore, catalog: SegmentCatalog, clock: Clock) {
+    this.#store = store;
+    this.#catalog = catalog;
+    this.#clock = clock;
+  }
+
+  newKey(): string {
+    return newSegmentId(this.#clock.nowMs());
+  }
+
+  async write(tenant: string, key: string, series: readonly SegmentSeries[]): Promise<{ publish(): void }> {
+    const segment = writeSegment(tenant, series, this.#clock, key);
+    await this.#store.put(segment.key, segment.pieces);
+    return { publish: () => this.#catalog.add(segment.key) };
+  }
+
+  /** The catalog was listed before the ingester asks. */
+  async exists(tenant: string, key: string): Promise<boolean> {
+    return this.#catalog.segments(tenant).some((segment) => segment.id === key);
+  }
+}
