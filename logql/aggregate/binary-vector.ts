@@ -5,6 +5,7 @@ import { MatchingError } from './errors.ts';
 import {
   dropLabels,
   isEmpty,
+  joinEqual,
   keepLabels,
   labelValue,
   type Matrix,
@@ -88,30 +89,6 @@ export function combineSets(
   const series = filtered.filter((one) => !isEmpty(one));
   if (op !== 'or') return { timesMs: left.timesMs, series };
   return { timesMs: left.timesMs, series: joinEqual([...left.series, ...series]) };
-}
-
-/** Series that turned out to have equal labels become one where they are not present at the same step. */
-function joinEqual(series: readonly Series[]): Series[] {
-  const byKey = new Map<string, Series[]>();
-  const result: Series[] = [];
-  for (const one of series) {
-    const key = labelsKey(one.labels);
-    const same = byKey.get(key) ?? [];
-    if (same.length === 0) byKey.set(key, same);
-    const target = same.find((other) => other.present.every((there, step) => there === 0 || one.present[step] === 0));
-    if (target === undefined) {
-      const copy: Series = { labels: one.labels, values: one.values.slice(), present: one.present.slice() };
-      same.push(copy);
-      result.push(copy);
-      continue;
-    }
-    one.present.forEach((there, step) => {
-      if (there === 0) return;
-      target.values[step] = one.values[step]!;
-      target.present[step] = 1;
-    });
-  }
-  return result;
 }
 
 /** Finds partners at one step and watches that the matching is as unique as its cardinality says. */

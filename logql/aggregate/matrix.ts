@@ -1,4 +1,4 @@
-import type { Labels } from '../labels.ts';
+import { type Labels, labelsKey } from '../labels.ts';
 
 /** Series over the evaluation times of a query; an instant query has one time. */
 export interface Matrix {
@@ -43,4 +43,28 @@ export function withLabel(labels: Labels, name: string, value: string): Labels {
   let at = others.findIndex((label) => label[0] > name);
   if (at < 0) at = others.length;
   return [...others.slice(0, at), [name, value], ...others.slice(at)];
+}
+
+/** Series that turned out to have equal labels become one where they are not present at the same step. */
+export function joinEqual(series: readonly Series[]): Series[] {
+  const byKey = new Map<string, Series[]>();
+  const result: Series[] = [];
+  for (const one of series) {
+    const key = labelsKey(one.labels);
+    const same = byKey.get(key) ?? [];
+    if (same.length === 0) byKey.set(key, same);
+    const target = same.find((other) => other.present.every((there, step) => there === 0 || one.present[step] === 0));
+    if (target === undefined) {
+      const copy: Series = { labels: one.labels, values: one.values.slice(), present: one.present.slice() };
+      same.push(copy);
+      result.push(copy);
+      continue;
+    }
+    one.present.forEach((there, step) => {
+      if (there === 0) return;
+      target.values[step] = one.values[step]!;
+      target.present[step] = 1;
+    });
+  }
+  return result;
 }

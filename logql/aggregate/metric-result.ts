@@ -1,7 +1,7 @@
 import { compareLabels } from '../labels.ts';
 import type { MetricPlan } from '../plan/plan.ts';
 import { SeriesLimitError } from './errors.ts';
-import { isEmpty, type Matrix, type Series } from './matrix.ts';
+import { isEmpty, joinEqual, type Matrix, type Series } from './matrix.ts';
 
 /** What a metric query answers. Instant queries give a scalar or a vector, range queries a matrix. */
 export type MetricResult =
@@ -23,6 +23,7 @@ export function metricResult(
     return { kind: 'matrix', matrix: { timesMs, series: [{ labels: [], values, present }] } };
   }
   let series: readonly Series[] = value.series.filter((one) => !isEmpty(one));
+  if (!plan.instant) series = joinEqual(series);
   if (!(plan.instant && plan.sorted)) series = [...series].sort((a, b) => compareLabels(a.labels, b.labels));
   if (maxSeries > 0 && series.length > maxSeries) throw new SeriesLimitError(maxSeries);
   return { kind: plan.instant ? 'vector' : 'matrix', matrix: { timesMs, series } };

@@ -199,12 +199,18 @@ export class RangeAccumulator {
     const offset = offsetsNs[rows === null ? i : rows[i]!]!;
     const grid = this.#grid;
     if (!(offset > grid.low && offset <= grid.high)) this.#bucket = grid.bucketOf(offset);
+    const { high } = grid;
+    // Most blocks end in the bucket of their first row; otherwise the end is near.
+    if (offsetsNs[rows === null ? count - 1 : rows[count - 1]!]! <= high) return count;
     let below = i;
-    let above = count;
+    let above = i + 1;
+    for (let leap = 2; above < count && offsetsNs[rows === null ? above : rows[above]!]! <= high; leap *= 2) {
+      below = above;
+      above = Math.min(count, above + leap);
+    }
     while (above - below > 1) {
-      // The last row is tried first: most blocks lie in one bucket.
-      const middle = above === count && below === i ? count - 1 : (below + above) >>> 1;
-      if (offsetsNs[rows === null ? middle : rows[middle]!]! <= grid.high) below = middle;
+      const middle = (below + above) >>> 1;
+      if (offsetsNs[rows === null ? middle : rows[middle]!]! <= high) below = middle;
       else above = middle;
     }
     return below + 1;

@@ -1,25 +1,59 @@
-/** `quantile_over_time`: interpolates linearly between the two samples around rank q·(n − 1). Sorts `values`. */
+/**
+ * `quantile_over_time`: interpolates linearly between the two samples around rank q·(n − 1); NaN counts as the lowest.
+ * Reorders `values`. Windows overlap and each needs only two of its samples, so they are selected (Hoare's quickselect)
+ * instead of sorted: an hour's window at a step of 15 s would sort every sample 240 times.
+ */
 export function quantile(q: number, values: Float64Array): number {
   if (values.length === 0 || Number.isNaN(q)) return Number.NaN;
   if (q < 0) return Number.NEGATIVE_INFINITY;
   if (q > 1) return Number.POSITIVE_INFINITY;
-  sortNaNFirst(values);
   const rank = q * (values.length - 1);
   const lower = Math.floor(rank);
-  const upper = Math.min(values.length - 1, lower + 1);
   const weight = rank - lower;
-  return values[lower]! * (1 - weight) + values[upper]! * weight;
+  const nans = moveNaNsFirst(values);
+  if (lower < nans) return Number.NaN;
+  select(values, nans, lower);
+  const low = values[lower]!;
+  if (lower + 1 >= values.length) return low;
+  let high = values[lower + 1]!;
+  for (let i = lower + 2; i < values.length; i++) if (values[i]! < high) high = values[i]!;
+  return low * (1 - weight) + high * weight;
 }
 
-/** Typed arrays sort NaN to the end; quantiles count it as the lowest. */
-function sortNaNFirst(values: Float64Array): void {
-  values.sort();
-  let numbers = values.length;
-  while (numbers > 0 && Number.isNaN(values[numbers - 1]!)) numbers--;
-  if (numbers < values.length) {
-    values.copyWithin(values.length - numbers, 0, numbers);
-    values.fill(Number.NaN, 0, values.length - numbers);
+function moveNaNsFirst(values: Float64Array): number {
+  let nans = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isNaN(values[i]!)) continue;
+    values[i] = values[nans]!;
+    values[nans++] = Number.NaN;
   }
+  return nans;
+}
+
+/** Reorders `values` from `from` on so that the one at `k` is where sorting would put it, smaller ones before it. */
+function select(values: Float64Array, from: number, k: number): void {
+  let low = from;
+  let high = values.length - 1;
+  while (low < high) {
+    const pivot = medianOfThree(values[low]!, values[(low + high) >>> 1]!, values[high]!);
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (values[i]! < pivot) i++;
+      while (values[j]! > pivot) j--;
+      if (i > j) break;
+      const value = values[i]!;
+      values[i++] = values[j]!;
+      values[j--] = value;
+    }
+    if (k <= j) high = j;
+    else if (k >= i) low = i;
+    else return;
+  }
+}
+
+function medianOfThree(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }
 
 /**

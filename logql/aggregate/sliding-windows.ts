@@ -1,11 +1,12 @@
-import { type CellColumns, type CellKind, mergeCell } from './cell-store.ts';
+import { type CellColumns, type CellKind, columnsOf, mergeCell } from './cell-store.ts';
 
-function newCells(length: number): CellColumns {
+function newCells(kind: CellKind, length: number): CellColumns {
+  const columns = columnsOf(kind);
   return {
     counts: new Float64Array(length),
-    a: new Float64Array(length),
-    b: new Float64Array(length),
-    c: new Float64Array(length),
+    a: new Float64Array(columns > 0 ? length : 0),
+    b: new Float64Array(columns > 1 ? length : 0),
+    c: new Float64Array(columns > 2 ? length : 0),
   };
 }
 
@@ -33,16 +34,17 @@ export class SlidingWindows {
   readonly #perWindow: number;
   readonly #prefix: CellColumns;
   readonly #windows: CellColumns;
-  readonly #scratch = newCells(1);
+  readonly #scratch: CellColumns;
 
   constructor(kind: CellKind, shape: { bucketCount: number; windowCount: number; stride: number; perWindow: number }) {
     this.#kind = kind;
     this.#stride = shape.stride;
     this.#perWindow = shape.perWindow;
     const trivial = shape.perWindow === 1 && shape.stride === 1;
-    this.buckets = newCells(shape.bucketCount);
-    this.#prefix = newCells(trivial ? 0 : shape.bucketCount);
-    this.#windows = trivial ? this.buckets : newCells(shape.windowCount);
+    this.buckets = newCells(kind, shape.bucketCount);
+    this.#prefix = newCells(kind, trivial ? 0 : shape.bucketCount);
+    this.#windows = trivial ? this.buckets : newCells(kind, shape.windowCount);
+    this.#scratch = newCells(kind, 1);
   }
 
   clear(): void {
@@ -82,9 +84,7 @@ export class SlidingWindows {
     scratch.counts[0] = 0;
     mergeCell(this.#kind, scratch, 0, cells, j);
     mergeCell(this.#kind, scratch, 0, cells, i);
-    cells.counts[i] = scratch.counts[0]!;
-    cells.a[i] = scratch.a[0]!;
-    cells.b[i] = scratch.b[0]!;
-    cells.c[i] = scratch.c[0]!;
+    cells.counts[i] = 0;
+    mergeCell(this.#kind, cells, i, scratch, 0);
   }
 }
