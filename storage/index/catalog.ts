@@ -1,0 +1,299 @@
+import { setImmediate } from 'node:timers/promises';
+import { type Labels, labelsKey } from '../../logql/labels.ts';
+import type { Matcher } from '../../logql/syntax/ast.ts';
+import type { Logger } from '../host/logger.ts';
+import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
+import {
+  type BlockPlace,
+  CorruptSegmentError,
+  parseSegmentKey,
+  type SegmentFooter,
+  type SegmentKeyParts,
+  segmentPrefix,
+} from '../segment/index.ts';
+import { FooterCache } from './footer-cache.ts';
+import { compileSelector, matchSeries } from './match-series.ts';
+
+export interface SelectRequest {
+  readonly tenant: string;
+  readonly startNs: bigint;
+  /** Inclusive. */
+  readonly endNs: bigint;
+  /** None: every stream. */
+  readonly matchers: readonly Matcher[];
+}
+
+/** A stream and its blocks that overlap the request's time, in order of arrival. */
+export interface SeriesBlocks {
+  readonly labels: Labels;
+  readonly blocks: BlockPlace[];
+}
+
+/** Sums over the blocks that overlap a request's time; a block that only does in part is counted by its share of time. */
+export interface StoredFigures {
+  readonly streams: number;
+  readonly blocks: number;
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+export interface CatalogOptions {
+  /** Memory for footers. */
+  readonly maxFooterBytes?: number;
+}
+
+interface Segment extends SegmentKeyParts {
+  readonly key: string;
+}
+
+const DEFAULT_FOOTER_BYTES = 128 * 1024 * 1024;
+/** Footers read from the store at once, for one request. */
+const LOADS_AT_ONCE = 16;
+/** After so many segments other work gets its turn, should all their footers be at hand; a multiple of LOADS_AT_ONCE. */
+const SEGMENTS_A_TURN = 128;
+
+/**
+ * The segments of the object store: which there are is known from their keys, what is in them from their footers.
+ * Calls take the list of segments as it is in their tick; `add` and `remove` in one tick are seen together.
+ */
+export class SegmentCatalog {
+  readonly #store: ObjectStore;
+  readonly #logger: Logger;
+  readonly #footers: FooterCache;
+  /** By tenant, ascending by id: in order of arrival. */
+  readonly #segments = new Map<string, Segment[]>();
+  readonly #setAside = new Set<string>();
+
+  constructor(store: ObjectStore, logger: Logger, options: CatalogOptions = {}) {
+    this.#store = store;
+    this.#logger = logger;
+    this.#footers = new FooterCache(store, options.maxFooterBytes ?? DEFAULT_FOOTER_BYTES);
+  }
+
+  /**
+   * Lists the store and takes over what it finds; for one process that writes segments, once at start. Throws
+   * ObjectStoreError.
+   */
+  async load(signal?: AbortSignal): Promise<void> {
+    const found = await this.#list(signal);
+    for (const [tenant, segments] of found) this.#segments.set(tenant, segments);
+  }
+
+  /**
+   * Lists the store again, for processes that do not write themselves: segments that appeared are added, those that
+   * were there before the listing and are not in it are removed. Throws ObjectStoreError.
+   */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    const before = new Set([...this.#segments.values()].flatMap((list) => list.map((segment) => segment.key)));
+    const found = await this.#list(signal);
+    for (const segments of found.values()) {
+      for (const { key } of segments) if (!before.delete(key)) this.add(key);
+    }
+    for (const key of before) this.remove(key);
+  }
+
+  async #list(signal?: AbortSignal): Promise<Map<string, Segment[]>> {
+    const found = new Map<string, Segment[]>();
+    for await (const { key, sizeBytes } of this.#store.list(segmentPrefix(), signal)) {
+      const parts = parseSegmentKey(key);
+      if (parts === null || parts.sizeBytes !== sizeBytes) {
+        this.#putAside(key, new CorruptSegmentError(key, 'key and object do not fit', 0));
+        continue;
+      }
+      const list = found.get(parts.tenant);
+      if (list) list.push({ ...parts, key });
+      else found.set(parts.tenant, [{ ...parts, key }]);
+    }
+    for (const list of found.values()) list.sort(byId);
+    return found;
+  }
+
+  /** Makes a stored segment visible. Throws RangeError when the key is not that of a segment. */
+  add(key: string): void {
+    const parts = parseSegmentKey(key);
+    if (parts === null) throw new RangeError(`${key} is not a segment's key`);
+    const list = this.#segments.get(parts.tenant) ?? [];
+    if (list.some((segment) => segment.key === key)) return;
+    // A new list, not a change of the old one: requests under way keep theirs.
+    this.#segments.set(parts.tenant, [...list, { ...parts, key }].sort(byId));
+  }
+
+  remove(key: string): void {
+    const tenant = parseSegmentKey(key)?.tenant;
+    const list = tenant === undefined ? undefined : this.#segments.get(tenant);
+    if (tenant === undefined || list === undefined) return;
+    const rest = list.filter((segment) => segment.key !== key);
+    if (rest.length > 0) this.#segments.set(tenant, rest);
+    else this.#segments.delete(tenant);
+    this.#footers.forget(key);
+    this.#setAside.delete(key);
+  }
+
+  /** Tenants that have segments, ascending. */
+  tenants(): string[] {
+    return [...this.#segments.keys()].sort();
+  }
+
+  /** A tenant's segments in order of arrival. */
+  segments(tenant: string): readonly (SegmentKeyParts & { readonly key: string })[] {
+    return this.#segments.get(tenant) ?? [];
+  }
+
+  get segmentCount(): number {
+    let count = 0;
+    for (const list of this.#segments.values()) count += list.length;
+    return count;
+  }
+
+  /** Segments that could not be read: corrupt, or gone without `remove`. */
+  get setAsideCount(): number {
+    return this.#setAside.size;
+  }
+
+  /** Footers read from the store so far, and the memory that those kept take. */
+  get footerReads(): number {
+    return this.#footers.reads;
+  }
+  get footerBytes(): number {
+    return this.#footers.sizeBytes;
+  }
+
+  /**
+   * Matching streams with their blocks. Throws RegexError, and ObjectStoreError when the store cannot be read; segments
+   * that are corrupt or gone are left out, logged once and counted.
+   */
+  async select(request: SelectRequest): Promise<SeriesBlocks[]> {
+    const { startNs, endNs } = request;
+    const streams = new Map<string, SeriesBlocks>();
+    await this.#visit(request, (footer, matching) => {
+      for (const series of matching) {
+        const blocks = footer.blocksOf(series, startNs, endNs);
+        if (blocks.length === 0) continue;
+        const key = footer.labelsKeyOf(series);
+        const stream = streams.get(key);
+        if (stream) stream.blocks.push(...blocks);
+        else streams.set(key, { labels: footer.labelsOf(series), blocks });
+      }
+    });
+    return [...streams.values()];
+  }
+
+  /** Label sets of matching streams with rows in the time. */
+  async series(request: SelectRequest): Promise<Labels[]> {
+    const { startNs, endNs } = request;
+    const found = new Map<string, Labels>();
+    await this.#visit(request, (footer, matching) => {
+      for (const series of matching) {
+        const key = footer.labelsKeyOf(series);
+        if (!found.has(key) && footer.hasBlockBetween(series, startNs, endNs)) found.set(key, footer.labelsOf(series));
+      }
+    });
+    return [...found.values()];
+  }
+
+  /** Names of labels of matching streams, ascending. */
+  async labelNames(request: SelectRequest): Promise<string[]> {
+    const names = new Set<string>();
+    await this.#visit(request, (footer, matching) => {
+      const isVisible = visibleSeries(footer, matching, request);
+      for (const name of footer.labelNames()) {
+        if (names.has(name)) continue;
+        footer.forEachValue(name, (_, series) => {
+          if (!names.has(name) && series.some((s) => isVisible[s] === 1)) names.add(name);
+        });
+      }
+    });
+    return [...names].sort();
+  }
+
+  /** Values of one label among matching streams, ascending. */
+  async labelValues(request: SelectRequest, name: string): Promise<string[]> {
+    const values = new Set<string>();
+    await this.#visit(request, (footer, matching) => {
+      const isVisible = visibleSeries(footer, matching, request);
+      footer.forEachValue(name, (value, series) => {
+        if (!values.has(value) && series.some((s) => isVisible[s] === 1)) values.add(value);
+      });
+    });
+    return [...values].sort();
+  }
+
+  /** Sums over matching streams. */
+  async figures(request: SelectRequest): Promise<StoredFigures> {
+    const { startNs, endNs } = request;
+    const streams = new Set<string>();
+    let blocks = 0;
+    let bytes = 0;
+    let entries = 0;
+    for (const series of await this.select(request)) {
+      streams.add(labelsKey(series.labels));
+      for (const { stats } of series.blocks) {
+        const share = shareOfTime(stats.minNs, stats.maxNs, startNs, endNs);
+        blocks++;
+        bytes += (stats.lineBytes + stats.metadataBytes) * share;
+        entries += stats.rowCount * share;
+      }
+    }
+    return { streams: streams.size, blocks, bytes: Math.round(bytes), entries: Math.round(entries) };
+  }
+
+  /** Calls `visit` for every segment that overlaps the time, in order of arrival, with the series that match. */
+  async #visit(request: SelectRequest, visit: (footer: SegmentFooter, matching: Uint32Array) => void): Promise<void> {
+    const { tenant, startNs, endNs, matchers } = request;
+    const selector = compileSelector(matchers);
+    const segments = (this.#segments.get(tenant) ?? []).filter((s) => s.minNs <= endNs && s.maxNs >= startNs);
+    for (let from = 0; from < segments.length; from += LOADS_AT_ONCE) {
+      if (from > 0 && from % SEGMENTS_A_TURN === 0) await setImmediate();
+      const some = segments.slice(from, from + LOADS_AT_ONCE);
+      const footers = some.map(({ key }) => this.#footers.peek(key) ?? this.#loadFooter(key));
+      const loaded = footers.some((footer) => footer instanceof Promise)
+        ? await Promise.all(footers)
+        : (footers as SegmentFooter[]);
+      for (const footer of loaded) if (footer) visit(footer, matchSeries(footer, selector));
+    }
+  }
+
+  /** Null when the segment cannot be used. */
+  async #loadFooter(key: string): Promise<SegmentFooter | null> {
+    if (this.#setAside.has(key)) return null;
+    try {
+      return await this.#footers.load(key);
+    } catch (error: unknown) {
+      const isGone = error instanceof ObjectStoreError && error.code === 'not_found';
+      if (!isGone && !(error instanceof CorruptSegmentError)) throw error;
+      // Not when it was removed while the request ran; then its rows are in another segment or were to go.
+      if (!isGone || this.#has(key)) this.#putAside(key, error);
+      return null;
+    }
+  }
+
+  #has(key: string): boolean {
+    const tenant = parseSegmentKey(key)!.tenant;
+    return this.#segments.get(tenant)?.some((segment) => segment.key === key) ?? false;
+  }
+
+  #putAside(key: string, err: Error): void {
+    if (this.#setAside.has(key)) return;
+    this.#setAside.add(key);
+    this.#logger.error('segment cannot be read and is left out of queries', { segment: key, err });
+  }
+}
+
+/** Per series 1 when it matches and has rows in the request's time. */
+function visibleSeries(footer: SegmentFooter, matching: Uint32Array, { startNs, endNs }: SelectRequest): Uint8Array {
+  const isVisible = new Uint8Array(footer.seriesCount);
+  for (const series of matching) if (footer.hasBlockBetween(series, startNs, endNs)) isVisible[series] = 1;
+  return isVisible;
+}
+
+function byId(a: Segment, b: Segment): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
+/** Of a block from `minNs` to `maxNs`, the part within `[startNs, endNs]`, from 0 to 1. */
+function shareOfTime(minNs: bigint, maxNs: bigint, startNs: bigint, endNs: bigint): number {
+  if (minNs >= startNs && maxNs <= endNs) return 1;
+  const from = minNs > startNs ? minNs : startNs;
+  const to = maxNs < endNs ? maxNs : endNs;
+  return Number(to - from) / Number(maxNs - minNs);
+}

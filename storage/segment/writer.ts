@@ -1,0 +1,186 @@
+import { crc32, constants as zlib, zstdCompressSync } from 'node:zlib';
+import { compareLabels, type Label, type Labels } from '../../logql/labels.ts';
+import { openBlock } from '../block/index.ts';
+import type { EncodedBlock } from '../block/types.ts';
+import { type Clock, systemClock } from '../host/clock.ts';
+import { type FooterCounts, footerSize, mapFooter, writeCounts } from './footer-layout.ts';
+import { newSegmentId, segmentKey } from './key.ts';
+import { encodeTrailer, SEGMENT_MAGIC, TRAILER_BYTES } from './trailer.ts';
+
+export interface SegmentSeries {
+  readonly labels: Labels;
+  /** In order of arrival. */
+  readonly blocks: readonly EncodedBlock[];
+}
+
+export interface WrittenSegment {
+  readonly key: string;
+  /** What the object consists of; blocks are among them as they were given. */
+  readonly pieces: readonly Uint8Array[];
+  readonly sizeBytes: number;
+}
+
+const FOOTER_LEVEL = 3;
+
+/**
+ * One object of many streams' blocks, ordered by labels. Series of equal labels are joined, in the order given. The same
+ * series under the same `id` give the same key and the same bytes. Throws CorruptBlockError when a block is none,
+ * RangeError when there is no block at all.
+ */
+export function writeSegment(
+  tenant: string,
+  series: readonly SegmentSeries[],
+  clock: Clock = systemClock,
+  id: string = newSegmentId(clock.nowMs()),
+): WrittenSegment {
+  const sorted = joinSeries(series);
+  const pieces: Uint8Array[] = [SEGMENT_MAGIC];
+  let footerOffset = SEGMENT_MAGIC.length;
+  for (const { blocks } of sorted) {
+    for (const { bytes } of blocks) {
+      pieces.push(bytes);
+      footerOffset += bytes.length;
+    }
+  }
+  const raw = encodeFooter(tenant, sorted);
+  const footer = zstdCompressSync(raw, {
+    pledgedSrcSize: raw.length,
+    params: { [zlib.ZSTD_c_compressionLevel]: FOOTER_LEVEL },
+  });
+  pieces.push(
+    footer,
+    encodeTrailer({ footerOffset, footerBytes: footer.length, footerRawBytes: raw.length, footerCrc: crc32(footer) }),
+  );
+  const sizeBytes = footerOffset + footer.length + TRAILER_BYTES;
+  const { minNs, maxNs } = boundsOf(sorted);
+  const key = segmentKey({ tenant, minNs, maxNs, id, sizeBytes, footerBytes: footer.length });
+  return { key, pieces, sizeBytes };
+}
+
+function joinSeries(series: readonly SegmentSeries[]): { labels: Labels; blocks: EncodedBlock[] }[] {
+  const sorted = series.filter((s) => s.blocks.length > 0).sort((a, b) => compareLabels(a.labels, b.labels));
+  const joined: { labels: Labels; blocks: EncodedBlock[] }[] = [];
+  for (const { labels, blocks } of sorted) {
+    const last = joined.at(-1);
+    if (last && compareLabels(last.labels, labels) === 0) last.blocks.push(...blocks);
+    else joined.push({ labels, blocks: [...blocks] });
+  }
+  if (joined.length === 0) throw new RangeError('a segment without blocks');
+  return joined;
+}
+
+function boundsOf(series: readonly SegmentSeries[]): { minNs: bigint; maxNs: bigint } {
+  let { minNs, maxNs } = series[0]!.blocks[0]!.stats;
+  for (const { blocks } of series) {
+    for (const { stats } of blocks) {
+      if (stats.minNs < minNs) minNs = stats.minNs;
+      if (stats.maxNs > maxNs) maxNs = stats.maxNs;
+    }
+  }
+  return { minNs, maxNs };
+}
+
+function encodeFooter(tenant: string, series: readonly SegmentSeries[]): Uint8Array {
+  const symbols = new SymbolTable(series);
+  const index = new Map<string, Map<string, number[]>>();
+  let pairs = 0;
+  let blocks = 0;
+  series.forEach((one, number) => {
+    blocks += one.blocks.length;
+    pairs += one.labels.length;
+    for (const [name, value] of one.labels) addPosting(index, name, value, number);
+  });
+  let values = 0;
+  for (const byValue of index.values()) values += byValue.size;
+  const tenantBytes = Buffer.from(tenant, 'utf8');
+  const counts: FooterCounts = {
+    series: series.length,
+    blocks,
+    pairs,
+    names: index.size,
+    values,
+    postings: pairs,
+    symbols: symbols.sorted.length,
+    symbolBytes: symbols.byteLength,
+    tenantBytes: tenantBytes.length,
+  };
+  const memory = new ArrayBuffer(footerSize(counts));
+  writeCounts(memory, counts);
+  const out = mapFooter(memory, counts);
+  let pair = 0;
+  let block = 0;
+  let offset = SEGMENT_MAGIC.length;
+  series.forEach((one, number) => {
+    for (const [name, value] of one.labels) {
+      out.pairName[pair] = symbols.numberOf(name);
+      out.pairValue[pair++] = symbols.numberOf(value);
+    }
+    out.seriesPairStart[number + 1] = pair;
+    for (const { bytes, stats } of one.blocks) {
+      out.blockMinNs[block] = stats.minNs;
+      out.blockMaxNs[block] = stats.maxNs;
+      out.blockOffset[block] = offset;
+      out.blockMetadataBytes[block] = stats.metadataBytes;
+      out.blockLength[block] = bytes.length;
+      out.blockLinesOffset[block] = openBlock(bytes).linesOffset;
+      out.blockRowCount[block] = stats.rowCount;
+      out.blockLineBytes[block++] = stats.lineBytes;
+      offset += bytes.length;
+    }
+    out.seriesBlockStart[number + 1] = block;
+  });
+  let value = 0;
+  let posting = 0;
+  const bySymbol = (a: readonly [string, unknown], b: readonly [string, unknown]): number =>
+    symbols.numberOf(a[0]) - symbols.numberOf(b[0]);
+  [...index].sort(bySymbol).forEach(([name, byValue], n) => {
+    out.nameSymbol[n] = symbols.numberOf(name);
+    for (const [text, list] of [...byValue].sort(bySymbol)) {
+      out.valueSymbol[value] = symbols.numberOf(text);
+      out.postings.set(list, posting);
+      posting += list.length;
+      out.valuePostingStart[++value] = posting;
+    }
+    out.nameValueStart[n + 1] = value;
+  });
+  let symbolAt = 0;
+  symbols.sorted.forEach((bytes, s) => {
+    out.symbols.set(bytes, symbolAt);
+    out.symbolStart[s + 1] = symbolAt += bytes.length;
+  });
+  out.tenant.set(tenantBytes);
+  return new Uint8Array(memory);
+}
+
+function addPosting(index: Map<string, Map<string, number[]>>, name: string, value: string, series: number): void {
+  let byValue = index.get(name);
+  if (!byValue) {
+    byValue = new Map();
+    index.set(name, byValue);
+  }
+  const list = byValue.get(value);
+  if (list) list.push(series);
+  else byValue.set(value, [series]);
+}
+
+/** Every distinct text of the labels, in order of UTF-8 bytes. */
+class SymbolTable {
+  readonly sorted: readonly Buffer[];
+  readonly byteLength: number;
+  readonly #numbers = new Map<string, number>();
+
+  constructor(series: readonly { readonly labels: Labels }[]) {
+    const texts = new Set(series.flatMap(({ labels }) => labels.flatMap((label: Label) => [...label])));
+    const entries = [...texts].map((text) => ({ text, bytes: Buffer.from(text, 'utf8') }));
+    entries.sort((a, b) => a.bytes.compare(b.bytes));
+    entries.forEach(({ text }, number) => {
+      this.#numbers.set(text, number);
+    });
+    this.sorted = entries.map(({ bytes }) => bytes);
+    this.byteLength = this.sorted.reduce((sum, bytes) => sum + bytes.length, 0);
+  }
+
+  numberOf(text: string): number {
+    return this.#numbers.get(text)!;
+  }
+}
