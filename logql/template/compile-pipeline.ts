@@ -3,7 +3,7 @@ import { FunctionError } from './function-error.ts';
 import { functions, methodOf, type ParameterType, type TemplateFunction, TIME_FIELDS } from './functions/index.ts';
 import { GoTime } from './time.ts';
 import { type CommandNode, type Node, type NumberNode, type Operand, type PipeNode, printNode } from './tree.ts';
-import { Complex, Integer, int, isList, isMap, isTrue, mapGet, typeName, type Value } from './value.ts';
+import { Complex, Integer, int, isList, isMap, isTrue, LabelMap, mapGet, typeName, type Value } from './value.ts';
 
 /** No value comes from a command before. */
 export const NOTHING: unique symbol = Symbol('no final value');
@@ -123,10 +123,11 @@ function evaluateField(
 ): Value {
   if (receiver === undefined) return undefined;
   if (receiver === null) x.fail(`nil pointer evaluating interface {}.${name}`);
+  const hasArguments = rest.length > 0 || final !== NOTHING;
+  if (receiver instanceof LabelMap && !hasArguments) return receiver.get(name);
   const method = methodOf(receiver, name);
   if (method !== null)
     return callFunction(x, dot, name, method, node, compiledArguments(method, rest), rest, final, receiver);
-  const hasArguments = rest.length > 0 || final !== NOTHING;
   if (isMap(receiver)) {
     if (hasArguments) x.fail(`${name} is not a method but has arguments`);
     return mapGet(receiver, name);

@@ -14,7 +14,7 @@ export interface Spec {
   zero: boolean;
   width: number | null;
   precision: number | null;
-  /** `%+v`, `%#v`. */
+  /** `%#v`. */
   goSyntax: boolean;
 }
 

@@ -39,6 +39,7 @@ class Parser {
   readonly #named = new Map<string, ListNode>();
   /** Tokens that were given back, the next one last. */
   readonly #pending: Token[] = [];
+  /** Of the token that the lexer gave last, which may be ahead of the one at hand, as in Go. */
   #line = 1;
   #actionLine = 0;
   #depth = 0;
@@ -75,7 +76,9 @@ class Parser {
   }
 
   #next(): Token {
-    const token = this.#pending.pop() ?? this.#lexer.next();
+    const pending = this.#pending.pop();
+    if (pending !== undefined) return pending;
+    const token = this.#lexer.next();
     this.#line = token.line;
     return token;
   }

@@ -104,8 +104,10 @@ class Formatter {
     if (verb === '%') return '%';
     if (!this.#goodIndex) return `%!${verb}(BADINDEX)`;
     if (this.#arg >= this.#args.length) return `%!${verb}(MISSING)`;
-    if (verb === 'v' && spec.sharp) {
-      spec.goSyntax = true;
+    if (verb === 'v') {
+      // For structs only, of which templates have none.
+      spec.plus = false;
+      spec.goSyntax = spec.sharp;
       spec.sharp = false;
     }
     return formatValue(this.#args[this.#arg++], verb, spec);

@@ -72,7 +72,7 @@ function offsetAt(clock: Intl.DateTimeFormat, ms: number): number {
 }
 
 /** `Intl` gives an abbreviation only in a language of the region; these cover those that the tz database has. */
-const LOCALES = ['en-US', 'en-GB', 'en-AU', 'en-NZ', 'en-IN', 'en-ZA', 'en-KE', 'en-NG'];
+const LOCALES = ['en-US', 'en-GB', 'en-IE', 'en-AU', 'en-NZ', 'en-IN', 'en-ZA', 'en-KE', 'en-NG'];
 
 /** Abbreviations of the tz database that no locale gives, standard and summer time. */
 const ABBREVIATIONS: Readonly<Record<string, readonly [string, string]>> = {

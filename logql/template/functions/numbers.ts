@@ -21,8 +21,8 @@ export const numberFunctions: FunctionTable = {
   subf: ofDecimals(subtract),
   mulf: ofDecimals(multiply),
   divf: ofDecimals(divide),
-  maxf: ofFloats(Math.max),
-  minf: ofFloats(Math.min),
+  maxf: ofFloats((a, b) => (a === Infinity || b === Infinity ? Infinity : Math.max(a, b))),
+  minf: ofFloats((a, b) => (a === -Infinity || b === -Infinity ? -Infinity : Math.min(a, b))),
   ceil: define([any], ([value]) => Math.ceil(toFloat64(value))),
   floor: define([any], ([value]) => Math.floor(toFloat64(value))),
   round: define(
@@ -43,6 +43,7 @@ function ofIntegers(combine: (a: bigint, b: bigint) => bigint): TemplateFunction
   );
 }
 
+/** In Go an infinity wins over NaN. */
 function ofFloats(combine: (a: number, b: number) => number): TemplateFunction {
   return define(
     [any],
