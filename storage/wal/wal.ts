@@ -39,7 +39,8 @@ export interface ReplayResult {
 
 /**
  * The write-ahead log: numbered segments, appended in groups, read once at start, dropped from the old end.
- * Life: `open`, `replay` (any number of times), `append`s, `close`. What an earlier process left is never appended to:
+ * Life: `open`, `replay`, `start`, `append`s, `close`. `replay` reads what earlier processes left, and may run again after
+ * `start`, as long as nothing was truncated. What an earlier process left is never appended to:
  * the first append begins a segment of its own, so nothing ever stands behind a damaged place.
  */
 export class Wal {
@@ -83,10 +84,9 @@ export class Wal {
    * the next. The torn end of the newest segment, which a crash leaves, is cut off, so that it is reported once.
    */
   async replay(onRecord: (record: WalRecord) => void | Promise<void>): Promise<ReplayResult> {
-    assert(this.#writer === null, 'replay comes before the first append');
     const corruptions: WalCorruption[] = [];
     let records = 0;
-    for (const id of this.#old) {
+    for (const id of [...this.#old]) {
       const file = await this.#files.open(this.#path(id));
       try {
         const scan = await scanSegment(file, id, onRecord);
@@ -101,7 +101,6 @@ export class Wal {
         await file.close();
       }
     }
-    this.#writer = null;
     return { records, corruptions };
   }
 

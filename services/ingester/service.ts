@@ -1,0 +1,457 @@
+import type { Registry } from 'prom-client';
+import type { Labels } from '../../logql/labels.ts';
+import type { Matcher } from '../../logql/syntax/ast.ts';
+import type { Clock } from '../../storage/host/clock.ts';
+import type { Logger } from '../../storage/host/logger.ts';
+import { Wal, type WalOptions, type WalRecord, WalUnavailableError } from '../../storage/wal/index.ts';
+import type { LimitsProvider } from '../config/limits.ts';
+import { type IngesterClient, PushRejectedError, type RecentRequest, type RecentStream } from '../rpc/ingester.ts';
+import { decodePushBatch, encodePushBatch, type StreamBatch, type StreamRows } from '../rpc/push-batch.ts';
+import type { IngesterConfig } from './config.ts';
+import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
+import { entryBytesOf } from './entry-bytes.ts';
+import { Flusher, type SegmentSink } from './flush.ts';
+import { RECORD_PUSH, StoredMarks } from './marks.ts';
+import { type IngesterMetrics, ingesterMetrics } from './metrics.ts';
+import { describeRefusals, judge, type RefusalReason, type Verdict } from './order.ts';
+import type { Stream } from './stream.ts';
+import { Tenant } from './tenant.ts';
+
+export type DiscardReason = RefusalReason | 'stream_limit';
+
+export interface IngesterOptions {
+  readonly id: string;
+  readonly config: IngesterConfig;
+  readonly limits: LimitsProvider;
+  readonly wal: Omit<WalOptions, 'clock' | 'logger'>;
+  readonly encoder: BlockEncoder;
+  readonly sink: SegmentSink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Members that share the global stream limit of a tenant; asked for each new stream. */
+  readonly share?: () => { readonly ingesters: number; readonly replicationFactor: number };
+  /** Called for refused rows, which the distributor's metrics count. */
+  readonly onDiscarded?: (tenant: string, reason: DiscardReason, rows: number, bytes: number) => void;
+  /** In `[0, 1)`; spreads retries. */
+  readonly random?: () => number;
+}
+
+interface Applied {
+  readonly touched: readonly Stream[];
+  /** All must resolve before the push is acknowledged. */
+  readonly written: ReadonlySet<Promise<void>>;
+  readonly refusal: PushRejectedError | null;
+}
+
+type State = 'new' | 'starting' | 'running' | 'stopping';
+
+const NS_PER_MS = 1_000_000;
+
+/**
+ * Takes rows in, holds them in memory and in the write-ahead log, and brings them to the object store.
+ *
+ * Rows go to memory first and are acknowledged when the log has them. The rules of order need the rows of earlier pushes
+ * at once, so a push that waited for the log before it counted would have to be judged twice; and a query that shows a
+ * row a moment before its push is acknowledged breaks no promise. When the log then refuses the record, the push answers
+ * 503 although its rows can be seen and may reach the object store: 503 says "unknown, send it again", and what is sent
+ * again is an exact duplicate that blocks and queries drop. It must reach the log, though: the rows refused by the log no
+ * longer count as stored last, and a push of which something was skipped as a repetition waits for the log's word on the
+ * original. While the log is known to refuse, pushes are turned away untouched.
+ */
+export class Ingester implements IngesterClient {
+  readonly id: string;
+  readonly #options: IngesterOptions;
+  readonly #metrics: IngesterMetrics;
+  readonly #tenants = new Map<string, Tenant>();
+  readonly #memory: MemoryUse = { headBytes: 0, cutBytes: 0 };
+  readonly #cutter: Cutter;
+  #wal: Wal | null = null;
+  #flusher: Flusher | null = null;
+  #state: State = 'new';
+
+  constructor(options: IngesterOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.#metrics = ingesterMetrics(options.registry);
+    this.#cutter = new Cutter({
+      encoder: options.encoder,
+      concurrency: options.config.concurrentEncodes,
+      memory: this.#memory,
+      metrics: this.#metrics,
+      clock: options.clock,
+      logger: options.logger,
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'running';
+  }
+
+  /** Opens the log and brings back what is in it. Throws WalLockedError when another process uses it. */
+  async start(): Promise<void> {
+    const { wal: walOptions, sink, config, clock, logger, random = Math.random } = this.#options;
+    this.#state = 'starting';
+    this.#wal = await Wal.open({ ...walOptions, clock, logger });
+    this.#flusher = new Flusher({
+      config,
+      sink,
+      clock,
+      logger,
+      random,
+      tenants: this.#tenants,
+      cutter: this.#cutter,
+      memory: this.#memory,
+      wal: this.#wal,
+      metrics: this.#metrics,
+      forget: (tenant, stream) => this.#forget(tenant, stream),
+    });
+    await this.#replay(this.#wal);
+    this.#flusher.start();
+    this.#state = 'running';
+  }
+
+  async push(bytes: Uint8Array): Promise<void> {
+    const wal = this.#wal;
+    if (this.#state !== 'running' || wal === null) {
+      throw new PushRejectedError(
+        503,
+        this.#state === 'stopping' ? 'the ingester is stopping' : 'the ingester is starting',
+      );
+    }
+    const { config } = this.#options;
+    if (this.#memory.headBytes + this.#memory.cutBytes + bytes.length > config.maxUnflushedBytes) {
+      this.#flusher!.wake();
+      throw new PushRejectedError(503, 'too many rows wait for the object store; try again later');
+    }
+    const batch = decodePushBatch(bytes);
+    let applied: Applied | null = null;
+    try {
+      wal.assertWritable(bytes.length);
+      applied = this.#apply(wal, bytes, batch.tenant, batch.streams);
+      await Promise.all(applied.written);
+    } catch (error: unknown) {
+      if (!(error instanceof WalUnavailableError)) throw error;
+      for (const stream of applied?.touched ?? []) stream.forgetLast();
+      this.#metrics.walFailures.inc();
+      throw Object.assign(new PushRejectedError(503, error.message), { cause: error });
+    }
+    if (applied.refusal !== null) throw applied.refusal;
+  }
+
+  async recent({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly RecentStream[]> {
+    const found: RecentStream[] = [];
+    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
+      const recent = stream.recent(startNs, endNs);
+      if (recent !== null) found.push(recent);
+    }
+    return found;
+  }
+
+  tail(tenant: string, matchers: readonly Matcher[], onRows: (labels: Labels, rows: StreamBatch) => void): () => void {
+    return this.#tenant(tenant).tail(matchers, onRows);
+  }
+
+  async flush(): Promise<void> {
+    if (this.#state !== 'running') throw new PushRejectedError(503, 'the ingester is not running');
+    await this.#flusher!.flushAll();
+  }
+
+  /** Labels of streams that match and have rows in the range that are not in the object store. */
+  series({ tenant, matchers, startNs, endNs }: RecentRequest): Labels[] {
+    const found: Labels[] = [];
+    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
+      if (stream.recent(startNs, endNs) !== null) found.push(stream.labels);
+    }
+    return found;
+  }
+
+  /** Sorted names of labels of the streams that `series` finds. */
+  labelNames(request: RecentRequest): string[] {
+    const names = new Set<string>();
+    for (const labels of this.series(request)) for (const [name] of labels) names.add(name);
+    return [...names].sort();
+  }
+
+  /** Sorted values of one label in the streams that `series` finds. */
+  labelValues(name: string, request: RecentRequest): string[] {
+    const values = new Set<string>();
+    for (const labels of this.series(request)) for (const [key, value] of labels) if (key === name) values.add(value);
+    return [...values].sort();
+  }
+
+  /** Looks for due streams now. */
+  checkFlush(): void {
+    this.#flusher?.check();
+  }
+
+  /** Refuses pushes, stores what it can until the deadline, and closes the log, which keeps the rest. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.#state === 'new' || this.#state === 'stopping') return;
+    this.#state = 'stopping';
+    const { clock, logger } = this.#options;
+    const given = new AbortController();
+    const flushed = this.#flusher!.flushAll().then(
+      () => true,
+      (error: unknown) => {
+        logger.warn('not everything was stored; the write-ahead log keeps it', { err: error });
+        return false;
+      },
+    );
+    await Promise.race([flushed, clock.sleep(deadlineMs, given.signal).catch(() => {})]); // aborted once flushed
+    given.abort(new Error('flushed'));
+    await Promise.all([this.#flusher!.stop(), this.#cutter.stop()]);
+    const isStored = (await flushed) && !this.#hasUnflushed();
+    await this.#wal!.close({ removeAll: isStored });
+  }
+
+  #apply(wal: Wal, bytes: Uint8Array, tenantId: string, streams: readonly StreamBatch[]): Applied {
+    const tenant = this.#tenant(tenantId);
+    const touched: Stream[] = [];
+    const kept: { batch: StreamBatch; rows: Uint32Array | null }[] = [];
+    const written = new Set<Promise<void>>();
+    let refusal: PushRejectedError | null = null;
+    let isWhole = true;
+    // Before any row is taken: labels that cannot be read throw here.
+    const targets = streams.map(({ labels }) => tenant.streams.get(labels) ?? this.#create(tenant, labels));
+    for (const [i, batch] of streams.entries()) {
+      const stream = targets[i]!;
+      if (stream === null) {
+        refusal = this.#refuseStream(tenantId, batch);
+        isWhole = false;
+        continue;
+      }
+      const verdict = this.#judge(tenantId, stream, batch);
+      if (verdict.refusals.length > 0) refusal = this.#refuseRows(tenantId, batch, verdict);
+      if (verdict.rows !== null) {
+        isWhole = false;
+        const isRepetition = verdict.rows.length + verdict.refusals.length < batch.rowCount;
+        if (isRepetition) written.add(stream.lastWritten);
+      }
+      if (batch.rowCount === 0 || verdict.rows?.length === 0) continue;
+      this.#append(stream, batch, verdict.rows);
+      touched.push(stream);
+      kept.push({ batch, rows: verdict.rows });
+    }
+    // A stream whose first push was refused whole was never there.
+    for (const stream of targets) if (stream?.newestNs === null) this.#forget(tenant, stream);
+    if (kept.length === 0) return { touched, written, refusal };
+    const payload = isWhole ? bytes : encodePushBatch(tenantId, kept.map(rowsOf));
+    const appended = wal.append(RECORD_PUSH, payload);
+    written.add(appended.written);
+    for (const stream of touched) stream.record(appended.sequence, appended.segmentId, appended.written);
+    this.#metrics.walRecords.inc();
+    this.#metrics.walLoggedBytes.inc(payload.length);
+    this.#cutFull(touched);
+    if (tenant.hasTails) {
+      const stored = isWhole ? streams : decodePushBatch(payload).streams;
+      for (const rows of stored) this.#publish(tenant, rows);
+    }
+    return { touched, written, refusal };
+  }
+
+  #judge(tenantId: string, stream: Stream, batch: StreamBatch): Verdict {
+    const limits = this.#options.limits.for(tenantId);
+    const verdict = judge(batch, stream, {
+      windowNs: (this.#options.config.maxChunkAgeMs / 2) * NS_PER_MS,
+      unorderedWrites: limits.unordered_writes,
+      rateLimitWholeStream: limits.shard_streams.enabled,
+      bucket: stream.bucket,
+      rateBytes: limits.per_stream_rate_limit,
+      burstBytes: limits.per_stream_rate_limit_burst,
+      nowMs: this.#options.clock.nowMs(),
+    });
+    return verdict;
+  }
+
+  #refuseRows(tenant: string, batch: StreamBatch, { refusals }: Verdict): PushRejectedError {
+    const { limits, config, onDiscarded } = this.#options;
+    if (onDiscarded !== undefined) {
+      for (const { reason, bytes } of refusals) onDiscarded(tenant, reason, 1, bytes);
+    }
+    const { status, message } = describeRefusals(refusals, {
+      tenant,
+      batch,
+      rateBytes: limits.for(tenant).per_stream_rate_limit,
+      maxListed: config.maxReturnedStreamErrors,
+    });
+    return new PushRejectedError(status, message);
+  }
+
+  #refuseStream(tenant: string, batch: StreamBatch): PushRejectedError {
+    this.#options.onDiscarded?.(tenant, 'stream_limit', batch.rowCount, entryBytesOf(batch).total());
+    return new PushRejectedError(
+      429,
+      `maximum active stream limit exceeded when trying to create stream ${batch.labels}, reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, user: '${tenant}'`,
+    );
+  }
+
+  /** Null when the tenant may have no more streams. */
+  #create(tenant: Tenant, labels: string): Stream | null {
+    if (this.#state === 'running') {
+      const limit = this.#streamLimit(tenant.id);
+      if (limit > 0 && tenant.streams.size >= limit) return null;
+    }
+    const stream = tenant.create(labels);
+    this.#metrics.memoryStreams.inc({ tenant: tenant.id });
+    this.#metrics.streamsCreated.inc({ tenant: tenant.id });
+    return stream;
+  }
+
+  /** The smaller of the local limit and this ingester's part of the global one; 0 for none. */
+  #streamLimit(tenant: string): number {
+    const { max_streams_per_user: local, max_global_streams_per_user: global } = this.#options.limits.for(tenant);
+    const { ingesters, replicationFactor } = this.#options.share?.() ?? { ingesters: 1, replicationFactor: 1 };
+    const part = ingesters > 0 ? Math.trunc((global / ingesters) * Math.min(replicationFactor, ingesters)) : 0;
+    if (local > 0 && part > 0) return Math.min(local, part);
+    return Math.max(local, part);
+  }
+
+  #append(stream: Stream, batch: StreamBatch, rows: Uint32Array | null): void {
+    const before = stream.headBytes;
+    stream.append(batch, rows, this.#options.clock.nowMs());
+    this.#memory.headBytes += stream.headBytes - before;
+  }
+
+  #cutFull(streams: readonly Stream[]): void {
+    const { blockBytes, blockRows, maxHeadBytes, flushBytes } = this.#options.config;
+    for (const stream of streams) {
+      if (stream.headLineBytes >= blockBytes || stream.headRows >= blockRows) this.#cutter.cut(stream);
+    }
+    const { headBytes, cutBytes } = this.#memory;
+    if (headBytes > maxHeadBytes) this.#cutLargest(maxHeadBytes * 0.75);
+    if (headBytes + cutBytes > flushBytes) this.#flusher!.wake();
+    this.#metrics.unflushedBytes.set(headBytes + cutBytes);
+  }
+
+  #cutLargest(target: number): void {
+    const streams: Stream[] = [];
+    for (const tenant of this.#tenants.values()) streams.push(...tenant.streams.values());
+    const sizes = new Map(streams.map((stream) => [stream, stream.headBytes]));
+    streams.sort((a, b) => sizes.get(b)! - sizes.get(a)!);
+    for (const stream of streams) {
+      if (this.#memory.headBytes <= target) return;
+      this.#cutter.cut(stream);
+    }
+  }
+
+  #publish(tenant: Tenant, rows: StreamBatch): void {
+    const labels = tenant.streams.get(rows.labels)?.labels;
+    if (labels === undefined || rows.rowCount === 0) return;
+    for (const error of tenant.publish(labels, rows)) {
+      this.#options.logger.error('a tail failed and was closed', { tenant: tenant.id, err: error });
+    }
+  }
+
+  async #replay(wal: Wal): Promise<void> {
+    const { logger, sink } = this.#options;
+    const metrics = this.#metrics;
+    const started = performance.now();
+    metrics.replayActive.set(1);
+    const marks = new StoredMarks();
+    const { records, corruptions } = await wal.replay((record) => marks.collect(record));
+    for (const corruption of corruptions) {
+      metrics.walCorruptions.inc();
+      logger.error('a damaged place in the write-ahead log; what is behind it in its segment is lost', {
+        ...corruption,
+      });
+    }
+    await marks.resolveOpen((tenant, key) => sink.exists(tenant, key));
+    wal.start();
+    let rows = 0;
+    await wal.replay(async (record) => {
+      if (record.type !== RECORD_PUSH) return;
+      rows += this.#replayPush(record, marks);
+      await this.#relieve();
+    });
+    metrics.replayActive.set(0);
+    metrics.replayDuration.set((performance.now() - started) / 1000);
+    metrics.walBytes.set(wal.sizeBytes);
+    if (records > 0)
+      logger.info('the write-ahead log was read', { records, rows, ms: Math.round(performance.now() - started) });
+  }
+
+  #replayPush(record: WalRecord, marks: StoredMarks): number {
+    const batch = decodePushBatch(record.payload);
+    const tenant = this.#tenant(batch.tenant);
+    const touched: Stream[] = [];
+    let rows = 0;
+    for (const streamBatch of batch.streams) {
+      let stream = tenant.streams.get(streamBatch.labels);
+      if (stream === undefined) {
+        stream = this.#create(tenant, streamBatch.labels)!;
+        this.#metrics.recoveredStreams.inc();
+      }
+      if (record.sequence <= marks.storedUpTo(batch.tenant, streamBatch.labels)) {
+        stream.observeStored(streamBatch, this.#options.clock.nowMs());
+      } else if (streamBatch.rowCount > 0) {
+        this.#append(stream, streamBatch, null);
+        stream.record(record.sequence, record.segmentId);
+        touched.push(stream);
+        rows += streamBatch.rowCount;
+      }
+    }
+    this.#metrics.recoveredEntries.inc(rows);
+    this.#metrics.recoveredBytes.inc(record.payload.length);
+    this.#cutFull(touched);
+    return rows;
+  }
+
+  /** A log may hold more than memory: then rows go to the object store while the rest is read. */
+  async #relieve(): Promise<void> {
+    if (this.#memory.headBytes + this.#memory.cutBytes > this.#options.config.flushBytes)
+      await this.#flusher!.flushAll();
+  }
+
+  #tenant(id: string): Tenant {
+    let tenant = this.#tenants.get(id);
+    if (tenant === undefined) this.#tenants.set(id, (tenant = new Tenant(id)));
+    return tenant;
+  }
+
+  #forget(tenant: Tenant, stream: Stream): void {
+    if (!tenant.forget(stream)) return;
+    this.#metrics.memoryStreams.dec({ tenant: tenant.id });
+    this.#metrics.streamsRemoved.inc({ tenant: tenant.id });
+    if (tenant.isUnused) this.#tenants.delete(tenant.id);
+  }
+
+  #hasUnflushed(): boolean {
+    for (const tenant of this.#tenants.values()) {
+      for (const stream of tenant.streams.values()) if (stream.hasUnflushed) return true;
+    }
+    return false;
+  }
+}
+
+function rowsOf({ batch, rows }: { batch: StreamBatch; rows: Uint32Array | null }): StreamRows {
+  const count = rows === null ? batch.rowCount : rows.length;
+  const offsetsNs = new Float64Array(count);
+  const lineStarts = new Uint32Array(count);
+  const lineLengths = new Uint32Array(count);
+  const metaIndexes = new Uint32Array(count);
+  let row = 0;
+  let start = 0;
+  for (let i = 0; i < count; i++) {
+    const wanted = rows === null ? i : rows[i]!;
+    while (row < wanted) start += batch.lineLengths[row++]!;
+    offsetsNs[i] = batch.offsetsNs[wanted]!;
+    lineStarts[i] = start;
+    lineLengths[i] = batch.lineLengths[wanted]!;
+    metaIndexes[i] = batch.metaIndexes[wanted]!;
+  }
+  return {
+    labels: batch.labels,
+    baseNs: batch.baseNs,
+    rowCount: count,
+    offsetsNs,
+    lineStarts,
+    lineLengths,
+    source: batch.lineBytes,
+    metaIndexes,
+    metaSetCount: batch.metaEnds.length,
+    metaEnds: batch.metaEnds,
+    metaBytes: batch.metaBytes,
+    ascending: batch.ascending,
+  };
+}

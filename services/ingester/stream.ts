@@ -1,0 +1,251 @@
+import type { Labels } from '../../logql/labels.ts';
+import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
+import type { RecentStream } from '../rpc/ingester.ts';
+import type { StreamBatch } from '../rpc/push-batch.ts';
+import { Head } from './head.ts';
+import type { StreamOrder } from './order.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Rows that were cut off a stream together: first as they were, then, once encoded, as blocks. */
+export interface Cut {
+  /** Null once `blocks` are there. */
+  heads: readonly HeadColumns[] | null;
+  blocks: readonly EncodedBlock[] | null;
+  memoryBytes: number;
+  readonly rowCount: number;
+  readonly lineBytes: number;
+  readonly minNs: bigint;
+  readonly maxNs: bigint;
+  /** Where the log holds the oldest row, at the earliest. */
+  readonly firstSegmentId: number;
+  /** The newest row's record; all rows of this stream up to it are in this cut or an older one. */
+  readonly lastSequence: number;
+  readonly createdMs: number;
+}
+
+const EXPECTED_LINE_BYTES = 100;
+
+/**
+ * One stream in memory: open heads that take rows, and cuts on their way to the object store. Rows leave in the order in
+ * which their records stand in the log, whole records at a time; so one sequence number tells what is stored.
+ */
+export class Stream implements StreamOrder {
+  readonly labels: Labels;
+  /** Canonical; the key of the stream. */
+  readonly text: string;
+  readonly bucket = new TokenBucket();
+  newestNs: bigint | null = null;
+  lastNs: bigint | null = null;
+  lastPushMs = 0;
+  /** Settles with the log's write of the row stored last. */
+  lastWritten: Promise<void> = Promise.resolve();
+  /** Ascending by age. Several only when timestamps lie too far apart for one. */
+  #heads: Head[] = [];
+  readonly cuts: Cut[] = [];
+  #openedMs = 0;
+  #firstSegmentId = 0;
+  #lastSequence = 0;
+  /** The row stored last, once its head is gone. */
+  #lastLine: Buffer | null = null;
+  #lastMetadata: Buffer | null = null;
+  /** Line bytes of the head cut last, as a guess at the next one. */
+  #expectedBytes = 0;
+
+  constructor(labels: Labels, text: string) {
+    this.labels = labels;
+    this.text = text;
+  }
+
+  get headBytes(): number {
+    let sum = 0;
+    for (const head of this.#heads) sum += head.memoryBytes;
+    return sum;
+  }
+
+  get headLineBytes(): number {
+    let sum = 0;
+    for (const head of this.#heads) sum += head.lineBytes;
+    return sum;
+  }
+
+  get headRows(): number {
+    let sum = 0;
+    for (const head of this.#heads) sum += head.rowCount;
+    return sum;
+  }
+
+  get hasUnflushed(): boolean {
+    return this.#heads.length > 0 || this.cuts.length > 0;
+  }
+
+  /** When the oldest row that is not in the object store came. */
+  get oldestMs(): number {
+    return this.cuts[0]?.createdMs ?? this.#openedMs;
+  }
+
+  /** The oldest segment of the log that this stream still needs; infinite for none. */
+  get firstSegmentId(): number {
+    if (this.cuts.length > 0) return this.cuts[0]!.firstSegmentId;
+    return this.#heads.length > 0 ? this.#firstSegmentId : Number.POSITIVE_INFINITY;
+  }
+
+  isLast(batch: StreamBatch, row: number, lineStart: number): boolean {
+    const head = this.#heads.at(-1)?.columns();
+    const [line, metadata] = head ? lastRowOf(head) : [this.#lastLine, this.#lastMetadata];
+    if (line === null || metadata === null) return false;
+    const set = batch.metaIndexes[row]!;
+    const setStart = set < 2 ? 0 : batch.metaEnds[set - 2]!;
+    const setEnd = set === 0 ? 0 : batch.metaEnds[set - 1]!;
+    return (
+      line.equals(batch.lineBytes.subarray(lineStart, lineStart + batch.lineLengths[row]!)) &&
+      metadata.equals(batch.metaBytes.subarray(setStart, setEnd))
+    );
+  }
+
+  /** Appends the given rows, or all. `record` then tells where they are in the log. */
+  append(batch: StreamBatch, rows: Uint32Array | null, nowMs: number): void {
+    this.lastPushMs = nowMs;
+    if (this.#heads.length === 0) this.#openedMs = nowMs;
+    if (rows === null) this.#appendRun(batch, 0, batch.rowCount, 0, batch.lineBytes.length);
+    else {
+      const { lineLengths } = batch;
+      let row = 0;
+      let start = 0;
+      for (let i = 0; i < rows.length; ) {
+        const from = rows[i]!;
+        while (row < from) start += lineLengths[row++]!;
+        const runStart = start;
+        do start += lineLengths[row++]!;
+        while (++i < rows.length && rows[i] === row);
+        this.#appendRun(batch, from, row, runStart, start);
+      }
+    }
+    this.#observe(batch, rows);
+  }
+
+  /** The rows appended since the last call are in the record `sequence`, in `segmentId` or later. */
+  record(sequence: number, segmentId: number, written?: Promise<void>): void {
+    if (written !== undefined) this.lastWritten = written;
+    if (this.#firstSegmentId === 0) this.#firstSegmentId = segmentId;
+    this.#lastSequence = sequence;
+  }
+
+  /** The log refused the row stored last: when it comes again, it must not pass for stored. */
+  forgetLast(): void {
+    this.lastNs = null;
+  }
+
+  /** Takes rows for known that are already in the object store, for the rules of order. */
+  observeStored(batch: StreamBatch, nowMs: number): void {
+    if (batch.rowCount === 0) return;
+    this.lastPushMs = nowMs;
+    this.#observe(batch, null);
+    if (this.#heads.length > 0) return;
+    const row = batch.rowCount - 1;
+    const end = batch.lineBytes.length;
+    this.#lastLine = Buffer.from(batch.lineBytes.subarray(end - batch.lineLengths[row]!));
+    const set = batch.metaIndexes[row]!;
+    const setStart = set < 2 ? 0 : batch.metaEnds[set - 2]!;
+    this.#lastMetadata = Buffer.from(
+      batch.metaBytes.subarray(setStart, set === 0 ? setStart : batch.metaEnds[set - 1]!),
+    );
+  }
+
+  /** Turns the open heads into a cut, which stays visible; null when there is nothing to cut. */
+  cut(): Cut | null {
+    if (this.#heads.length === 0) return null;
+    const heads = this.#heads.map((head) => head.columns());
+    const [line, metadata] = lastRowOf(heads.at(-1)!);
+    this.#lastLine = Buffer.from(line);
+    this.#lastMetadata = Buffer.from(metadata);
+    const cut: Cut = {
+      heads,
+      blocks: null,
+      memoryBytes: this.headBytes,
+      rowCount: this.headRows,
+      lineBytes: this.headLineBytes,
+      minNs: this.#heads.reduce((min, head) => (head.minNs < min ? head.minNs : min), this.#heads[0]!.minNs),
+      maxNs: this.#heads.reduce((max, head) => (head.maxNs > max ? head.maxNs : max), this.#heads[0]!.maxNs),
+      firstSegmentId: this.#firstSegmentId,
+      lastSequence: this.#lastSequence,
+      createdMs: this.#openedMs,
+    };
+    this.#expectedBytes = cut.lineBytes;
+    this.#firstSegmentId = 0;
+    this.#heads = [];
+    this.cuts.push(cut);
+    return cut;
+  }
+
+  /** A consistent view of the rows that may lie in the range; null without any. */
+  recent(startNs: bigint, endNs: bigint): RecentStream | null {
+    const blocks: EncodedBlock[] = [];
+    const heads: HeadColumns[] = [];
+    for (const cut of this.cuts) {
+      if (cut.minNs > endNs || cut.maxNs < startNs) continue;
+      if (cut.blocks === null) heads.push(...cut.heads!);
+      else for (const b of cut.blocks) if (b.stats.minNs <= endNs && b.stats.maxNs >= startNs) blocks.push(b);
+    }
+    for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.columns());
+    return blocks.length + heads.length === 0 ? null : { labels: this.labels, blocks, heads };
+  }
+
+  #appendRun(batch: StreamBatch, from: number, to: number, lineStart: number, lineEnd: number): void {
+    const { offsetsNs, lineLengths } = batch;
+    let min = offsetsNs[from]!;
+    let max = batch.ascending ? offsetsNs[to - 1]! : min;
+    if (!batch.ascending) {
+      for (let row = from + 1; row < to; row++) {
+        const offset = offsetsNs[row]!;
+        if (offset < min) min = offset;
+        if (offset > max) max = offset;
+      }
+    }
+    const bytes = lineEnd - lineStart;
+    const head = this.#heads.at(-1);
+    if (head?.fits(batch.baseNs, min, max, bytes)) {
+      head.append(batch, from, to, lineStart, lineEnd);
+      return;
+    }
+    const room = Math.max(bytes, this.#expectedBytes >> 2);
+    const base = batch.baseNs + BigInt(min);
+    const next = new Head(base, Math.max(to - from, Math.ceil((this.#expectedBytes >> 2) / EXPECTED_LINE_BYTES)), room);
+    if (to - from === 1 || next.fits(batch.baseNs, min, max, bytes)) {
+      this.#heads.push(next);
+      next.append(batch, from, to, lineStart, lineEnd);
+      return;
+    }
+    // Timestamps of one push lie further apart than a head can hold: halve until they do not.
+    const middle = from + Math.ceil((to - from) / 2);
+    let split = lineStart;
+    for (let row = from; row < middle; row++) split += lineLengths[row]!;
+    this.#appendRun(batch, from, middle, lineStart, split);
+    this.#appendRun(batch, middle, to, split, lineEnd);
+  }
+
+  #observe(batch: StreamBatch, rows: Uint32Array | null): void {
+    const last = rows === null ? batch.rowCount - 1 : rows.at(-1)!;
+    let newest = batch.offsetsNs[last]!;
+    if (!batch.ascending) {
+      const count = rows === null ? batch.rowCount : rows.length;
+      for (let i = 0; i < count; i++) newest = Math.max(newest, batch.offsetsNs[rows === null ? i : rows[i]!]!);
+    }
+    this.lastNs = batch.baseNs + BigInt(batch.offsetsNs[last]!);
+    const newestNs = batch.baseNs + BigInt(newest);
+    if (this.newestNs === null || newestNs > this.newestNs) this.newestNs = newestNs;
+  }
+}
+
+function lastRowOf(head: HeadColumns): [line: Buffer, metadata: Buffer] {
+  const row = head.rowCount - 1;
+  const lineStart = row === 0 ? 0 : head.lineEnds[row - 1]!;
+  const set = head.metaIndexes[row]!;
+  const setStart = set < 2 ? 0 : head.metaEnds[set - 2]!;
+  return [
+    view(head.bytes, lineStart, head.lineEnds[row]!),
+    view(head.metaBytes, setStart, set === 0 ? setStart : head.metaEnds[set - 1]!),
+  ];
+}
+
+const view = (bytes: Uint8Array, start: number, end: number): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
