@@ -68,8 +68,6 @@ export class GoScanner {
   constructor(text: string, onError: (message: string) => void) {
     this.#text = text;
     this.#onError = onError;
-    this.#advance();
-    if (this.#char === BOM) this.#advance();
   }
 
   /** The next character, not consumed. */
@@ -100,6 +98,10 @@ export class GoScanner {
 
   scan(): ScanKind {
     this.tokenLine = 0;
+    if (this.#column === 0 && this.#charEnd === 0) {
+      this.#advance();
+      if (this.#char === BOM) this.#advance();
+    }
     for (;;) {
       while (this.#char === 32 || this.#char === 9 || this.#char === NEWLINE || this.#char === 13) this.#advance();
       this.#tokenStart = this.#charStart;

@@ -15,6 +15,13 @@ const FLAG_TAIL = /[\p{L}-]+/uy;
 const SPACES = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*/y;
 const GROUPING = /by|without/iy;
 
+/** An escape, with the surrogate that it names if it does. Prometheus reads those as U+FFFD, Go refuses them. */
+const LONE_SURROGATE = /\\(?:u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2})|\\[\s\S]/g;
+
+function replaceSurrogate(sequence: string, surrogate: string | undefined): string {
+  return surrogate === undefined ? sequence : '\\ufffd';
+}
+
 /**
  * Tokens of LogQL, one at a time, with Loki's rules: a number swallows a duration or size that follows it, a function
  * name is a function only before a parenthesis or a grouping, anything unknown is an identifier. After a mistake in a
@@ -80,7 +87,7 @@ export class QueryScanner {
     // Unlike Go, Prometheus' raw strings keep carriage returns.
     if (text[0] === '`' && text.length > 1 && text.endsWith('`')) return this.#token('STRING', text.slice(1, -1));
     try {
-      return this.#token('STRING', unquoteGo(text));
+      return this.#token('STRING', unquoteGo(text.replace(LONE_SURROGATE, replaceSurrogate)));
     } catch (error: unknown) {
       if (!(error instanceof UnitError)) throw error;
       this.reportError(error.message);
