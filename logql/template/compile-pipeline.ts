@@ -21,7 +21,8 @@ export function compilePipeline(pipe: PipeNode): Evaluate {
     x.node = pipe;
     x.spend(1);
     let value: Final = NOTHING;
-    for (const command of commands) value = command(x, dot, value) ?? undefined;
+    // By index: `for of` would catch and rethrow each error to close its iterator.
+    for (let i = 0; i < commands.length; i++) value = commands[i]!(x, dot, value) ?? undefined;
     for (const { path } of declared) {
       const name = path[0]!;
       if (isAssign) x.variable(name).value = value as Value;
@@ -186,7 +187,7 @@ function callFunction(
   }
   if (special === 'and' || special === 'or') return evaluateLogic(x, dot, special === 'or', args, final);
   const values: Value[] = receiver === NOTHING ? [] : [receiver];
-  for (const arg of args) values.push(arg(x, dot));
+  for (let i = 0; i < args.length; i++) values.push(args[i]!(x, dot));
   if (final !== NOTHING) values.push(checkType(x, final, parameters[count - 1] ?? variadic!));
   if (special === 'call') values.unshift(nodes.length === 0 ? calleeName(final) : printNode(nodes[0]!));
   x.spend(1 + (called.cost ?? 0) + sizeCost(values));

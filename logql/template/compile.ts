@@ -28,8 +28,9 @@ function compileList(list: ListNode, named: ReadonlyMap<string, Run>): Run {
     x.node = list;
     if (++x.nesting > MAX_NESTING) x.fail(`exceeded maximum nesting (${MAX_NESTING})`);
     let flow: Flow = NEXT;
-    for (const run of statements) {
-      flow = run(x, dot);
+    // By index: `for of` would catch and rethrow each error to close its iterator.
+    for (let i = 0; i < statements.length; i++) {
+      flow = statements[i]!(x, dot);
       if (flow !== NEXT) break;
     }
     x.nesting--;

@@ -23,7 +23,11 @@ export class Execution {
   #out = '';
   #steps = 0;
 
-  constructor(data: TemplateData, source: string, name: string) {
+  /** Texts of nodes in errors, kept by the template: often every row fails at the same one. */
+  readonly #places: WeakMap<Node, string>;
+
+  constructor(data: TemplateData, source: string, name: string, places: WeakMap<Node, string>) {
+    this.#places = places;
     this.data = data;
     this.#source = source;
     this.#sourceName = name;
@@ -62,11 +66,15 @@ export class Execution {
   #where(): string {
     const { node } = this;
     if (node === null) return this.template;
+    const known = this.#places.get(node);
+    if (known !== undefined) return known;
     const before = this.#source.slice(0, node.at);
     const lineFrom = before.lastIndexOf('\n') + 1;
     const line = before.split('\n').length;
     const column = Buffer.byteLength(before.slice(lineFrom));
-    return `${this.#sourceName}:${line}:${column}: executing ${quoteGo(this.template)} at <${printNode(node)}>`;
+    const place = `${this.#sourceName}:${line}:${column}: executing ${quoteGo(this.template)} at <${printNode(node)}>`;
+    this.#places.set(node, place);
+    return place;
   }
 }
 

@@ -6,7 +6,7 @@ import { parseTemplate } from './parser.ts';
 import { readsOf } from './reads.ts';
 import type { TemplateData } from './template-data.ts';
 import { TemplateError } from './template-error.ts';
-import type { ListNode, Statement } from './tree.ts';
+import type { ListNode, Node, Statement } from './tree.ts';
 import { LabelMap } from './value.ts';
 
 /** A compiled template. It keeps nothing of a row, so one serves a whole query. */
@@ -20,6 +20,7 @@ export class Template {
   readonly #name: string;
   readonly #source: string;
   readonly #run: Run;
+  readonly #places = new WeakMap<Node, string>();
   readonly #parts: readonly Part[] | null;
 
   constructor(source: string, name: string) {
@@ -37,7 +38,7 @@ export class Template {
   /** The text for a row. Throws `TemplateError`. */
   execute(data: TemplateData): string {
     if (this.#parts !== null) return this.#join(this.#parts, data);
-    const execution = new Execution(data, this.#source, this.#name);
+    const execution = new Execution(data, this.#source, this.#name, this.#places);
     const labels = new LabelMap(data);
     execution.variables.push({ name: '$', value: labels });
     this.#run(execution, labels);

@@ -77,6 +77,7 @@ const LOCALES = ['en-US', 'en-GB', 'en-IE', 'en-AU', 'en-NZ', 'en-IN', 'en-ZA', 
 /** Abbreviations of the tz database that no locale gives, standard and summer time. */
 const ABBREVIATIONS: Readonly<Record<string, readonly [string, string]>> = {
   'Africa/Cairo': ['EET', 'EEST'],
+  'Asia/Dubai': ['+04', '+04'],
   'Asia/Hong_Kong': ['HKT', 'HKST'],
   'Asia/Jakarta': ['WIB', 'WIB'],
   'Asia/Jerusalem': ['IST', 'IDT'],
