@@ -90,16 +90,15 @@ export class S3Store implements ObjectStore {
         );
         return;
       }
+      const controller = new AbortController();
+      const onAbort = (): void => controller.abort();
       const upload = new Upload({
         client: this.#client,
         params: { Bucket: this.#bucket, Key: key, Body: body },
         partSize: PART_BYTES,
         queueSize: PARTS_AT_ONCE,
+        abortController: controller,
       });
-      const onAbort = (): void => {
-        // `done` rejects; this one only fails when the parts already sent cannot be taken back.
-        upload.abort().catch(() => undefined);
-      };
       signal?.throwIfAborted();
       signal?.addEventListener('abort', onAbort, { once: true });
       try {
