@@ -101,6 +101,11 @@ describe('a compiled template', () => {
     assert.equal(template.execute(ROW), '2');
     assert.equal(template.execute(ROW), '2');
   });
+  test('takes now from the clock', () => {
+    const before = Date.now();
+    const now = Number(compileTemplate('{{ now | unixEpochMillis }}', 'line').execute(ROW));
+    assert.ok(before <= now && now <= Date.now(), `${now}`);
+  });
   test('goes on after an error in a called template', () => {
     const template = compileTemplate('{{define "x"}}{{div 1 (int .)}}{{end}}{{template "x" .n}}', 'line');
     const row = (n: string): TemplateData => ({ ...ROW, get: () => n });
