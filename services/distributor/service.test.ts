@@ -40,6 +40,18 @@ test('a snappy protobuf push works also when gzip is around it', async () => {
   }
 });
 
+test('a message over gRPC is the same push without compression', async () => {
+  const { distributor, stored } = setUp();
+  const message = Buffer.from('0a210a0c7b6170703d2270757368227d12110a080884b580d8061000120568656c6c6f', 'hex');
+  await distributor.pushMessage('T', message);
+  assert.equal(stored()[0]?.line, 'hello');
+  await assert.rejects(distributor.pushMessage('T', Buffer.from('garbage')), {
+    status: 400,
+    message: 'proto: illegal wireType 7',
+  });
+  await assert.rejects(distributor.pushMessage('T', Buffer.alloc(0)), { status: 422 });
+});
+
 test('a body that is not what its type says is corrupt', async () => {
   const { send } = setUp();
   for (const contentType of ['text/plain', 'application/x-www-form-urlencoded', 'application/x-protobuf']) {

@@ -17,14 +17,8 @@ import { replicate } from './replicate.ts';
 import { runSliced } from './sliced.ts';
 import { decodeSnappyBlock } from './snappy-block.ts';
 import { type KnownStream, StreamLabels } from './stream-labels.ts';
-import {
-  type AcceptedStream,
-  type Loss,
-  metadataSize,
-  type TenantRules,
-  tenantRules,
-  validatePush,
-} from './validate.ts';
+import { type TenantRules, tenantRules } from './tenant-rules.ts';
+import { type AcceptedStream, type Loss, metadataSize, validatePush } from './validate.ts';
 
 const MB = 1024 * 1024;
 
@@ -104,7 +98,7 @@ export class Distributor {
     }
   }
 
-  /** As `push`, for a `logproto.PushRequest` as gRPC carries it: no snappy around it. */
+  /** As `push`, for a `logproto.PushRequest` as gRPC carries it, without snappy around it. The distributor owns `message`. */
   async pushMessage(tenant: string, message: Buffer, signal?: AbortSignal): Promise<void> {
     using _admission = this.admit(message.length);
     try {
@@ -135,6 +129,7 @@ export class Distributor {
     this.#metrics.discarded(tenant, 'loki', result.discarded);
     if (result.accepted.length > 0) {
       this.#limitRate(tenant, limits, result.accepted);
+      if (limits.simulated_push_latency > 0) await this.#options.clock.sleep(limits.simulated_push_latency, signal);
       await this.#write(tenant, result.accepted);
     }
     if (!result.errors.isEmpty) throw new PushError(400, result.errors.message);

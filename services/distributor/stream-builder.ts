@@ -1,0 +1,231 @@
+import { encodeMetadataSet } from '../../storage/block/metadata-set.ts';
+import type { StreamRows } from '../rpc/push-batch.ts';
+import { wrappedTime } from './entry-check.ts';
+import { findGenericField } from './generic-fields.ts';
+import { LEVELS, levelOfSeverityNumber, normaliseLevel } from './level-detect.ts';
+import { DETECTED_LEVEL, MetadataSets, type Shape } from './metadata-sets.ts';
+import type { PushedStream, PushRows } from './push-rows.ts';
+import type { KnownStream } from './stream-labels.ts';
+import type { TenantRules } from './tenant-rules.ts';
+
+/** Farther than this from the base (ns), a row goes into the next StreamRows: its offset has to stay exact. */
+const MAX_SPAN_NS = 2 ** 51;
+
+/** Collects the valid rows of one stream as columns. */
+export class StreamBuilder {
+  readonly #rows: PushRows;
+  readonly #stream: KnownStream;
+  readonly #rules: TenantRules;
+  readonly #done: StreamRows[] = [];
+  readonly #findsLevels: boolean;
+  readonly #increments: boolean;
+  #room: number;
+  lineCount = 0;
+  bytes = 0;
+
+  #count = 0;
+  #offsets: Float64Array;
+  #lineStarts: Uint32Array;
+  #lineLengths: Uint32Array;
+  #metaIndexes: Uint32Array;
+  #sets = new MetadataSets();
+  #baseSeconds = 0;
+  #baseNanos = 0;
+  #lowest = 0;
+  #ascending = true;
+
+  // Of the row stored last, for increment_duplicate_timestamp.
+  #lastRow = -1;
+  #lastSeconds = 0;
+  #lastNanos = 0;
+  #plainSeconds = 0;
+  #plainNanos = 0;
+
+  constructor(rows: PushRows, pushed: PushedStream, stream: KnownStream, rules: TenantRules) {
+    const { limits } = rules;
+    this.#rows = rows;
+    this.#stream = stream;
+    this.#rules = rules;
+    this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
+    this.#increments = limits.increment_duplicate_timestamp;
+    this.#room = pushed.rowCount;
+    this.#offsets = new Float64Array(this.#room);
+    this.#lineStarts = new Uint32Array(this.#room);
+    this.#lineLengths = new Uint32Array(this.#room);
+    this.#metaIndexes = new Uint32Array(this.#room);
+  }
+
+  add(row: number): void {
+    const rows = this.#rows;
+    const lineStart = rows.lineStarts[row]!;
+    const lineLength = rows.lineLengths[row]!;
+    let seconds = rows.seconds[row]!;
+    let nanos = rows.nanos[row]!;
+    if (seconds >= 9223372036 || seconds <= -9223372036) [seconds, nanos] = wrappedTime(seconds, nanos);
+    if (this.#increments) [seconds, nanos] = this.#incremented(row, seconds, nanos);
+
+    if (this.#count === 0) {
+      this.#baseSeconds = seconds;
+      this.#baseNanos = nanos;
+    }
+    let offset = (seconds - this.#baseSeconds) * 1e9 + (nanos - this.#baseNanos);
+    if (offset > MAX_SPAN_NS || offset < -MAX_SPAN_NS) {
+      this.#close();
+      this.#baseSeconds = seconds;
+      this.#baseNanos = nanos;
+      offset = 0;
+    }
+    const at = this.#count;
+    const index = this.#metadata(row, lineStart, lineLength);
+    this.#offsets[at] = offset;
+    this.#lineStarts[at] = lineStart;
+    this.#lineLengths[at] = lineLength;
+    this.#metaIndexes[at] = index;
+    if (offset < this.#lowest) this.#lowest = offset;
+    if (at > 0 && offset <= this.#offsets[at - 1]!) this.#ascending = false;
+    this.#count = at + 1;
+    this.lineCount++;
+    this.bytes += lineLength + this.#sets.lastSize;
+  }
+
+  finish(): readonly StreamRows[] {
+    this.#close();
+    return this.#done;
+  }
+
+  /** Ends one StreamRows; the base becomes its earliest row, so that offsets are never negative. */
+  #close(): void {
+    const count = this.#count;
+    if (count === 0) return;
+    const offsets = this.#offsets;
+    const lowest = this.#lowest;
+    if (lowest < 0) for (let i = 0; i < count; i++) offsets[i]! -= lowest;
+    const sets = this.#sets;
+    this.#done.push({
+      labels: this.#stream.text,
+      baseNs: BigInt(this.#baseSeconds) * 1_000_000_000n + BigInt(this.#baseNanos) + BigInt(lowest),
+      rowCount: count,
+      offsetsNs: offsets.subarray(0, count),
+      lineStarts: this.#lineStarts.subarray(0, count),
+      lineLengths: this.#lineLengths.subarray(0, count),
+      source: this.#rows.source,
+      metaIndexes: this.#metaIndexes.subarray(0, count),
+      metaSetCount: sets.setCount,
+      metaEnds: sets.ends,
+      metaBytes: sets.bytes,
+      ascending: this.#ascending,
+    });
+    this.#room -= count;
+    this.#offsets = offsets.subarray(count);
+    this.#lineStarts = this.#lineStarts.subarray(count);
+    this.#lineLengths = this.#lineLengths.subarray(count);
+    this.#metaIndexes = this.#metaIndexes.subarray(count);
+    this.#sets = new MetadataSets();
+    this.#count = 0;
+    this.#lowest = 0;
+    this.#ascending = true;
+  }
+
+  /** 1 + the index of the row's metadata set. */
+  #metadata(row: number, lineStart: number, lineLength: number): number {
+    const rows = this.#rows;
+    const sets = this.#sets;
+    const { detector, shapes, genericFields } = this.#rules;
+    if (rows.pairCounts[row] === 0) {
+      let level = '';
+      if (this.#findsLevels) {
+        level = this.#stream.level ?? LEVELS[detector.detect(rows.source, lineStart, lineStart + lineLength)]!;
+      }
+      if (genericFields.length > 0 && this.#findsFields)
+        return this.#withFields(row, null, level, lineStart, lineLength);
+      return sets.addLevel(level);
+    }
+    const shape = shapes.of(rows, row);
+    const level = this.#levelWith(row, shape, lineStart, lineLength);
+    if (genericFields.length > 0 && this.#findsFields)
+      return this.#withFields(row, shape, level, lineStart, lineLength);
+    return sets.addRow(rows, row, shape, level);
+  }
+
+  get #findsFields(): boolean {
+    return this.#rules.limits.allow_structured_metadata;
+  }
+
+  #levelWith(row: number, shape: Shape, lineStart: number, lineLength: number): string {
+    if (shape.levelPair >= 0) {
+      const level = this.#value(row, shape.levelPair);
+      return this.#findsLevels ? normaliseLevel(level) : level;
+    }
+    if (!this.#findsLevels) return '';
+    if (this.#stream.level !== null) return this.#stream.level;
+    if (shape.fieldPair >= 0) return normaliseLevel(this.#value(row, shape.fieldPair));
+    if (shape.severityPair >= 0) {
+      const number = this.#value(row, shape.severityPair);
+      if (number !== '') return levelOfSeverityNumber(number);
+    }
+    return LEVELS[this.#rules.detector.detect(this.#rows.source, lineStart, lineStart + lineLength)]!;
+  }
+
+  #value(row: number, pair: number): string {
+    const { pairs, firstPairs, source } = this.#rows;
+    const at = 4 * (firstPairs[row]! + pair);
+    const start = pairs[at + 2]!;
+    return source.toString('utf8', start, start + pairs[at + 3]!).replaceAll('\ufffd', ' ');
+  }
+
+  /** The way of tenants with `discover_generic_fields`: as strings, since fields may come from anywhere. */
+  #withFields(row: number, shape: Shape | null, level: string, lineStart: number, lineLength: number): number {
+    const metadata = new Map<string, string>();
+    shape?.names.forEach((name, pair) => {
+      metadata.set(name, this.#value(row, pair));
+    });
+    if (level !== '') metadata.set(DETECTED_LEVEL, level);
+    const line = this.#rows.source.subarray(lineStart, lineStart + lineLength);
+    const found: [string, string][] = [];
+    for (const field of this.#rules.genericFields) {
+      const value = findGenericField(field, this.#stream.labels, metadata, line);
+      if (value !== '') found.push([field.name, value]);
+    }
+    for (const [name, value] of found) metadata.set(name, value);
+    const pairs = [...metadata].filter(([, value]) => value !== '').sort(([a], [b]) => (a < b ? -1 : 1));
+    let size = 0;
+    for (const [name, value] of pairs) if (name !== DETECTED_LEVEL) size += name.length + Buffer.byteLength(value);
+    const index = this.#sets.addEncoded(encodeMetadataSet(pairs));
+    this.#sets.lastSize = size;
+    return index;
+  }
+
+  /**
+   * A line that differs from the one before it, at the time of that one (as it was sent, or as it was moved), moves to
+   * 1 ns after it; a repeated line stays where it is, and is dropped later.
+   */
+  #incremented(row: number, seconds: number, nanos: number): [number, number] {
+    const isFirst = this.#lastRow < 0;
+    const isAtPlain = seconds === this.#plainSeconds && nanos === this.#plainNanos;
+    const isAtLast = seconds === this.#lastSeconds && nanos === this.#lastNanos;
+    if (!isFirst && (isAtPlain || isAtLast) && !this.#isSameLine(row, this.#lastRow)) {
+      nanos = this.#lastNanos + 1;
+      seconds = this.#lastSeconds;
+      if (nanos === 1e9) {
+        nanos = 0;
+        seconds++;
+      }
+    } else {
+      this.#plainSeconds = seconds;
+      this.#plainNanos = nanos;
+    }
+    this.#lastRow = row;
+    this.#lastSeconds = seconds;
+    this.#lastNanos = nanos;
+    return [seconds, nanos];
+  }
+
+  #isSameLine(a: number, b: number): boolean {
+    const { source, lineStarts, lineLengths } = this.#rows;
+    const length = lineLengths[a]!;
+    if (length !== lineLengths[b]) return false;
+    const startA = lineStarts[a]!;
+    const startB = lineStarts[b]!;
+    return source.compare(source, startB, startB + length, startA, startA + length) === 0;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Limits } from '../config/limits.ts';
+import { type GenericField, genericFields } from './generic-fields.ts';
+import { LevelDetector } from './level-detect.ts';
+import { Shapes } from './metadata-sets.ts';
+
+/** What one tenant's limits mean for entries, prepared once as long as they stay the same object. */
+export interface TenantRules {
+  readonly limits: Limits;
+  readonly detector: LevelDetector;
+  readonly shapes: Shapes;
+  readonly genericFields: readonly GenericField[];
+  readonly truncateMark: Uint8Array;
+}
+
+export function tenantRules(limits: Limits): TenantRules {
+  return {
+    limits,
+    detector: new LevelDetector(limits.log_level_fields, limits.log_level_from_json_max_depth),
+    shapes: new Shapes(limits.log_level_fields),
+    genericFields: genericFields(limits.discover_generic_fields.fields),
+    truncateMark: Buffer.from(limits.max_line_size_truncate_identifier),
+  };
+}
