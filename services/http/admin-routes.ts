@@ -66,6 +66,15 @@ export function adminRoutes(options: AdminOptions): Route[] {
       auth: 'tenant',
     },
   ];
+  // There is no pattern ingester, and Loki's answer without one is an empty 404.
+  const patterns = (): HttpResponse => textResponse(404, '');
+  routes.push({
+    methods: ['GET', 'POST'],
+    path: '/loki/api/v1/patterns',
+    name: 'loki_api_v1_patterns',
+    auth: 'tenants',
+    handler: patterns,
+  });
   if (config.server.register_instrumentation) {
     routes.push({
       ...route('GET', '/metrics', async () => ({

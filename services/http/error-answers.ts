@@ -37,6 +37,22 @@ export const STATUS_OF_CODE: Readonly<Record<string, number | 'own'>> = {
   query_timeout: 504,
 };
 
+/** Loki answers these with 500 although the request was at fault: nothing for the log. */
+const FAULTS_OF_CALLERS: ReadonlySet<unknown> = new Set([
+  'query_not_enabled',
+  'matching_error',
+  'no_response',
+  'push_refused',
+  'push_rejected',
+]);
+
+/** Whether the server has something to look into. */
+export function isFaultOfServer(answer: HttpError): boolean {
+  if (answer.status < 500) return false;
+  const { cause } = answer;
+  return !(cause instanceof Error && 'code' in cause && FAULTS_OF_CALLERS.has(cause.code));
+}
+
 /** The answer to anything thrown. What has no code is our fault: its text stays in the log. */
 export function toHttpError(error: unknown, clientIsGone: boolean): HttpError {
   if (error instanceof HttpError) return error;

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../../storage/host/logger.ts';
-import { CLIENT_CLOSED_REQUEST, toHttpError } from './error-answers.ts';
+import { CLIENT_CLOSED_REQUEST, isFaultOfServer, toHttpError } from './error-answers.ts';
 import { HttpError } from './http-error.ts';
 import { HttpMetrics } from './http-metrics.ts';
 import { percentDecode } from './query-string.ts';
@@ -211,7 +211,7 @@ export class HttpServer {
 
   #explain(error: unknown, route: AnyRoute, isGone: boolean): HttpError {
     const answer = toHttpError(error, isGone);
-    if (answer.status >= 500) {
+    if (isFaultOfServer(answer)) {
       this.#options.logger.error('request failed', {
         route: route.name,
         status: answer.status,
