@@ -67,6 +67,7 @@ export class Head {
   fits(baseNs: bigint, min: number, max: number, bytes: number): boolean {
     const delta = Number(baseNs - this.baseNs);
     return (
+      Math.abs(delta) <= Number.MAX_SAFE_INTEGER &&
       Math.abs(delta + min) < MAX_OFFSET_NS &&
       Math.abs(delta + max) < MAX_OFFSET_NS &&
       this.#lineBytes + bytes <= MAX_BYTES

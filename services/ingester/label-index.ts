@@ -92,11 +92,11 @@ function compileMatcher({ name, op, value }: Matcher): LabelTest {
     case '!=':
       return { name, value: null, matches: (actual) => actual !== value };
     case '=~': {
-      const regex = compileRegex(value, { anchored: true });
+      const regex = compileRegex(value, { anchored: true, dotAll: true });
       return { name, value: null, matches: (actual) => regex.test(actual) };
     }
     case '!~': {
-      const regex = compileRegex(value, { anchored: true });
+      const regex = compileRegex(value, { anchored: true, dotAll: true });
       return { name, value: null, matches: (actual) => !regex.test(actual) };
     }
     default:
