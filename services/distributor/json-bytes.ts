@@ -170,8 +170,13 @@ export class JsonBytes {
         this.at = at + 1;
         return;
       }
-      if (byte === BACKSLASH) at++;
-      else if (byte < 0x20) {
+      if (byte === BACKSLASH) {
+        const letter = bytes[++at];
+        this.at = at;
+        if (letter === 0x75) this.#hex(at + 1);
+        else if (letter === undefined || UNESCAPED[letter] === undefined)
+          throw this.fail('invalid escape char after \\');
+      } else if (byte < 0x20) {
         this.at = at;
         throw this.fail('invalid control character found');
       }

@@ -173,6 +173,51 @@ test('deep nesting in a member that nobody reads is bounded', () => {
   assert.equal(decode(`{"x":${'['.repeat(500)}${']'.repeat(500)}}`).streams.length, 0);
 });
 
+test('a member that nobody reads may be any JSON, and nothing else', () => {
+  const accepts = (member: string) => {
+    try {
+      decode(`{"x":${member},"streams":[]}`);
+      return true;
+    } catch (error) {
+      assert.ok(error instanceof PushError && error.status === 400);
+      return false;
+    }
+  };
+  const parses = (text: string) => {
+    try {
+      JSON.parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  fc.assert(
+    fc.property(fc.json({ stringUnit: 'binary' }), (json) => assert.ok(accepts(json), json)),
+    { numRuns: 300 },
+  );
+  const broken = fc
+    .tuple(
+      fc.json(),
+      fc.nat(),
+      fc.constantFrom('', '"', '{', '}', '[', ']', ',', ':', '\\', '1', 'e', '-', 't', ' ', '\u0001'),
+    )
+    .map(([json, at, insert]) => json.slice(0, at % json.length) + insert + json.slice((at % json.length) + 1));
+  fc.assert(
+    fc.property(broken, (json) => {
+      const whole = `{"x":${json},"streams":[]}`;
+      assert.equal(accepts(json), parses(whole) || prefixParses(whole), whole);
+    }),
+    { numRuns: 2000 },
+  );
+  /** What follows the document is not read, so a document that ends early is one. */
+  function prefixParses(text: string): boolean {
+    for (let end = text.lastIndexOf('}', text.length - 2); end > 0; end = text.lastIndexOf('}', end - 1)) {
+      if (parses(text.slice(0, end + 1))) return true;
+    }
+    return false;
+  }
+});
+
 const legacy = (entries: string): PushRows =>
   decode(`{"streams":[{"labels":"{app=\\"x\\"}","entries":${entries}}]}`, 'legacy');
 
