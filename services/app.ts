@@ -62,6 +62,7 @@ export class App {
   #ingester: Ingester | undefined;
   #isIngesterStopped = false;
   #stopping: Promise<void> | undefined;
+  #started: Promise<void> = Promise.resolve();
 
   constructor(options: AppOptions) {
     this.#options = options;
@@ -74,8 +75,13 @@ export class App {
    */
   async start(): Promise<Endpoints> {
     this.#state = 'starting';
+    const starting = this.#start();
+    this.#started = starting.then(
+      () => {},
+      () => {}, // told to the caller of start
+    );
     try {
-      const endpoints = await this.#start();
+      const endpoints = await starting;
       this.#state = 'running';
       return endpoints;
     } catch (error) {
@@ -84,9 +90,17 @@ export class App {
     }
   }
 
-  /** Takes no more requests, finishes those under way, stores what is in memory, and ends, all within `timeoutMs`. */
+  /** True from the end of `start` to the beginning of a stop. */
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  /**
+   * Takes no more requests, finishes those under way, stores what is in memory, and ends, all within `timeoutMs`. While
+   * the program is starting, the start comes to its end before.
+   */
   stop(timeoutMs: number): Promise<void> {
-    this.#stopping ??= this.#stop(timeoutMs);
+    this.#stopping ??= this.#started.then(() => this.#stop(timeoutMs));
     return this.#stopping;
   }
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { systemClock } from '../storage/host/clock.ts';
-import { App } from './app.ts';
+import type { App } from './app.ts';
 import {
   ConfigError,
   directoriesOf,
@@ -47,6 +47,8 @@ async function main(args: readonly string[]): Promise<void> {
     log.logger.info('config is valid');
     return;
   }
+  // The switches above answer without the weight of everything else.
+  const { App } = await import('./app.ts');
   const app = new App({
     config,
     version,
@@ -87,6 +89,10 @@ function stopOnSignals(app: App, timeoutMs: number, log: ProgramLog): void {
       process.exit(128 + constants.signals[signal]);
     }
     firstAtMs = nowMs;
+    if (!app.isRunning) {
+      log.logger.info('stopped before it was ready', { signal });
+      process.exit(0);
+    }
     log.logger.info('stopping', { signal });
     app.stop(timeoutMs).then(
       () => {
