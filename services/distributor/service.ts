@@ -114,7 +114,8 @@ export class Distributor {
     if (parseMediaType(request.contentType) === 'application/json') {
       return runSliced(decodePushJson(plain, request.format === 'loki' ? 'v1' : 'legacy'), signal);
     }
-    const message = decodeSnappyBlock(plain, this.#maxDecompressedBytes, (length) => admission.grow(length));
+    const reserve = (bytes: number): void => admission.grow(bytes);
+    const message = await runSliced(decodeSnappyBlock(plain, this.#maxDecompressedBytes, reserve), signal);
     return runSliced(decodePushWire(message), signal);
   }
 
