@@ -44,6 +44,8 @@ async function readFooter(store: ObjectStore, key: string, signal?: AbortSignal)
   let bytes: Buffer;
   try {
     const got = await store.get(key, { offset, length: footerBytes + TRAILER_BYTES }, signal);
+    if (got.length !== footerBytes + TRAILER_BYTES)
+      throw new CorruptSegmentError(key, 'cut short', offset + got.length);
     bytes = Buffer.from(got.buffer, got.byteOffset, got.byteLength);
   } catch (cause: unknown) {
     if (!(cause instanceof ObjectStoreError) || cause.code !== 'invalid') throw cause;
