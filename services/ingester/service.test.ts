@@ -3,6 +3,7 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import fc from 'fast-check';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import { nodeFiles, type WalFiles } from '../../storage/wal/index.ts';
 import { PushRejectedError } from '../rpc/ingester.ts';
@@ -377,6 +378,92 @@ describe('flushing', () => {
     assert.deepEqual(
       await recentOf(await started()),
       [5, 6, 7].map((i) => row(i)),
+    );
+  });
+});
+
+describe('reading the log again', () => {
+  it('brings back exactly the rows that were there, whatever was pushed, cut, stored or interrupted', async () => {
+    const row = fc.tuple(
+      fc.integer({ min: 0, max: 5000 }),
+      fc.string({ maxLength: 12 }),
+      fc.option(fc.constantFrom('x', 'y')),
+    );
+    const stream = fc.record({
+      app: fc.constantFrom('a', 'b', 'c'),
+      rows: fc.array(row, { minLength: 1, maxLength: 12 }),
+    });
+    const step = fc.oneof(
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          kind: fc.constant('push' as const),
+          streams: fc.array(stream, { minLength: 1, maxLength: 3 }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash while storing' as const) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
+        sink = new MemorySink();
+        const overrides = (dir: string) => ({
+          config: { blockRows: 9, maxChunkAgeMs: 4 },
+          options: { wal: { directory: dir, segmentBytes: 600 } },
+        });
+        const fresh = async () => {
+          const dir = await mkdtemp(join(tmpdir(), 'ingester-'));
+          copies.push(dir);
+          return dir;
+        };
+        let dir = await fresh();
+        let ingester = await started(overrides(dir), dir);
+        const all = async () => [...sink.rows('t'), ...(await recentOf(ingester))].sort();
+        const crash = async () => {
+          const copy = await fresh();
+          for (const name of await readdir(dir)) if (name !== 'lock') await cp(join(dir, name), join(copy, name));
+          return copy;
+        };
+        const restart = async (copy: string) => {
+          // What the old process still does must not reach the new one's store.
+          const stored = sink.segments;
+          sink = Object.assign(new MemorySink(), { segments: new Map(stored) });
+          sink.restart();
+          dir = copy;
+          ingester = await started(overrides(dir), dir);
+        };
+        for (const [i, s] of steps.entries()) {
+          if (s.kind === 'push') {
+            const streams = s.streams.map(({ app, rows }) => ({
+              labels: `{app="${app}"}`,
+              rows: rows.map(([us, line, k]): TestRow => {
+                const ns = T0 + BigInt(us) * 1000n;
+                return k === null ? [ns, `${i} ${line}`] : [ns, `${i} ${line}`, { k }];
+              }),
+            }));
+            await ingester.push(batchOf('t', ...streams)).catch((error: unknown) => {
+              assert.ok(error instanceof PushRejectedError && error.status === 400);
+            });
+          } else if (s.kind === 'flush') {
+            const before = await all();
+            await ingester.flush();
+            assert.deepEqual(await all(), before);
+          } else {
+            const before = await all();
+            let copy: string | null = null;
+            if (s.kind === 'crash while storing') {
+              sink.after = async () => {
+                copy ??= await crash();
+              };
+              await ingester.flush();
+            }
+            await restart(copy ?? (await crash()));
+            assert.deepEqual(await all(), before);
+          }
+        }
+      }),
+      { numRuns: 60 },
     );
   });
 });

@@ -78,7 +78,7 @@ export async function crashRounds({ rounds, seed, clients, maxRoundMs, log }: Cr
       }
       server = await TestServer.start({ ...options, ports });
       // The round before too: its last pushes were sent again in this one.
-      for (const r of [round - 1, round]) if (r >= 0) await verify(r);
+      if (round > 0) await verify(round - 1);
       log(`round ${round}: killed after ${Math.round(lifeMs)} ms, ${await verify(round)} lines`);
     }
     let total = 0;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Registry } from 'prom-client';
 import type { Labels } from '../../../logql/labels.ts';
 import { encodeMetadataSet } from '../../../storage/block/metadata-set.ts';
@@ -116,10 +117,9 @@ export class MemorySink {
   before: (key: string) => void | Promise<void> = () => {};
   /** Called after a write that stored, before its answer; may throw or never resolve. */
   after: (key: string) => void | Promise<void> = () => {};
-  #keys = 0;
 
   newKey(tenant: string): string {
-    return `${tenant}/${++this.#keys}`;
+    return `${tenant}/${randomUUID()}`;
   }
 
   async write(_tenant: string, key: string, series: readonly SegmentSeries[]): Promise<{ publish(): void }> {
