@@ -178,7 +178,7 @@ if (isClone) {
   if (majorVersion() < NEEDED_MAJOR) {
     fail(
       `needs Node ${NEEDED_MAJOR} or newer, and this is Node ${process.versions.node} (${process.execPath}). ` +
-        `Get one from https://nodejs.org, or run: npx -p node@${NEEDED_MAJOR} -p loptr loptr`,
+        'Get one from https://nodejs.org and start again with it',
     );
   }
   await continueHere(join(root, 'dist', 'services', 'main.js'), given);
