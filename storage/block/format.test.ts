@@ -26,7 +26,8 @@ const rows: TestRow[] = [
   { ns: 1_700_000_300n * second, line: 'GET /', metadata: [['pod', 'web-1']] },
 ];
 
-const rowLine = ({ ns, line, metadata = [] }: TestRow): string => `row ${JSON.stringify([String(ns), line, metadata])}\n`;
+const rowLine = ({ ns, line, metadata = [] }: TestRow): string =>
+  `row ${JSON.stringify([String(ns), line, metadata])}\n`;
 
 it('a block is stored byte by byte as its format says', () => {
   const [block] = encodeBlocks(headOf(rows));

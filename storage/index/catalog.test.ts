@@ -175,6 +175,21 @@ describe('SegmentCatalog', () => {
     assert.deepEqual(writer.tenants(), []);
   });
 
+  it('does not lose what is added while it loads', async () => {
+    const objects = freshStore();
+    await store(objects, 't', series({ app: 'a' }, 1n));
+    const catalog = new SegmentCatalog(objects, silentLogger);
+    const loading = catalog.load();
+    const added = await store(freshStore(), 't', series({ app: 'b' }, 1n));
+    catalog.add(added);
+    await loading;
+    assert.equal(catalog.segmentCount, 2);
+    assert.deepEqual(
+      catalog.segments('t').map((segment) => segment.key === added),
+      [false, true],
+    );
+  });
+
   it('answers with the segments of the tick in which it was asked', async () => {
     const objects = freshStore();
     const catalog = await loaded(objects);

@@ -70,13 +70,9 @@ export class SegmentCatalog {
     this.#footers = new FooterCache(store, options.maxFooterBytes ?? DEFAULT_FOOTER_BYTES);
   }
 
-  /**
-   * Lists the store and takes over what it finds; for one process that writes segments, once at start. Throws
-   * ObjectStoreError.
-   */
+  /** Lists the store and takes over what it finds; once, at start. Throws ObjectStoreError. */
   async load(signal?: AbortSignal): Promise<void> {
-    const found = await this.#list(signal);
-    for (const [tenant, segments] of found) this.#segments.set(tenant, segments);
+    for (const [tenant, segments] of await this.#list(signal)) this.#addAll(tenant, segments);
   }
 
   /**
@@ -84,12 +80,12 @@ export class SegmentCatalog {
    * were there before the listing and are not in it are removed. Throws ObjectStoreError.
    */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const before = new Set([...this.#segments.values()].flatMap((list) => list.map((segment) => segment.key)));
-    const found = await this.#list(signal);
-    for (const segments of found.values()) {
-      for (const { key } of segments) if (!before.delete(key)) this.add(key);
+    const missing = new Set([...this.#segments.values()].flatMap((list) => list.map((segment) => segment.key)));
+    for (const [tenant, segments] of await this.#list(signal)) {
+      for (const { key } of segments) missing.delete(key);
+      this.#addAll(tenant, segments);
     }
-    for (const key of before) this.remove(key);
+    for (const key of missing) this.remove(key);
   }
 
   async #list(signal?: AbortSignal): Promise<Map<string, Segment[]>> {
@@ -104,7 +100,6 @@ export class SegmentCatalog {
       if (list) list.push({ ...parts, key });
       else found.set(parts.tenant, [{ ...parts, key }]);
     }
-    for (const list of found.values()) list.sort(byId);
     return found;
   }
 
@@ -112,12 +107,21 @@ export class SegmentCatalog {
   add(key: string): void {
     const parts = parseSegmentKey(key);
     if (parts === null) throw new RangeError(`${key} is not a segment's key`);
-    const list = this.#segments.get(parts.tenant) ?? [];
-    if (list.some((segment) => segment.key === key)) return;
-    // A new list, not a change of the old one: requests under way keep theirs.
-    this.#segments.set(parts.tenant, [...list, { ...parts, key }].sort(byId));
+    this.#addAll(parts.tenant, [{ ...parts, key }]);
   }
 
+  #addAll(tenant: string, segments: readonly Segment[]): void {
+    const list = this.#segments.get(tenant) ?? [];
+    const known = new Set(list.map((segment) => segment.key));
+    const unknown = segments.filter((segment) => !known.has(segment.key));
+    if (unknown.length === 0) return;
+    // A new list, not a change of the old one: requests under way keep theirs.
+    this.#segments.set(tenant, [...list, ...unknown].sort(byId));
+  }
+
+  /**
+   * Hides a segment. Requests under way may still read it: its object must stay for longer than a query may run.
+   */
   remove(key: string): void {
     const tenant = parseSegmentKey(key)?.tenant;
     const list = tenant === undefined ? undefined : this.#segments.get(tenant);
