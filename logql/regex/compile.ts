@@ -6,6 +6,7 @@ import { longestMatch, onlyMatch, requiredLiterals } from './literals.ts';
 import { parsePattern } from './parse.ts';
 import { Regex, type RegexTraits } from './regex.ts';
 import { RegexError } from './regex-error.ts';
+import { simpleForms } from './simple-forms.ts';
 import type { RegexNode } from './syntax-tree.ts';
 import { isNullable, someNode } from './syntax-tree.ts';
 import { writeJavaScript } from './to-javascript.ts';
@@ -57,7 +58,11 @@ function compile(pattern: string, options: RegexOptions): Regex {
   return new Regex(
     pattern,
     tree.names,
-    { ...traitsOf(root), matchesEverything: matchesEverything(tree.root, options) },
+    {
+      ...traitsOf(root),
+      matchesEverything: matchesEverything(tree.root, options),
+      simpleForms: simpleForms(tree.root),
+    },
     {
       automaton: () => RE2JS.compile(re2Source),
       v8: (alphabet, captures) => compileForV8(root, alphabet, captures),
@@ -87,7 +92,7 @@ function compileForV8(root: RegexNode, alphabet: 'ascii' | 'full', captures: boo
   return new RegExp(source, 'g');
 }
 
-function traitsOf(root: RegexNode): Omit<RegexTraits, 'matchesEverything'> {
+function traitsOf(root: RegexNode): Omit<RegexTraits, 'matchesEverything' | 'simpleForms'> {
   return {
     literal: onlyMatch(root),
     requiredLiterals: requiredLiterals(root),

@@ -1,4 +1,5 @@
 import type { RE2JS } from 're2js';
+import type { SimpleForm } from './simple-forms.ts';
 
 /** What is known of a pattern beside its matches; used to choose the way a block is searched. */
 export interface RegexTraits {
@@ -15,6 +16,8 @@ export interface RegexTraits {
   readonly hasLineAnchors: boolean;
   /** Every character that can be consumed is ASCII, so UTF-8 may be searched byte by byte. */
   readonly isAsciiOnly: boolean;
+  /** The comparisons that Loki makes of the pattern, null when it runs it. Anchors of `anchored` do not count. */
+  readonly simpleForms: readonly SimpleForm[] | null;
   /** JavaScript finds the same extent and groups as RE2, not only the same texts. */
   readonly sameCaptures: boolean;
 }

@@ -24,7 +24,7 @@ export class DropStage implements RowStage {
 
   run(row: Row): boolean {
     for (const { id, match } of this.#choices) {
-      if (match !== null && !match(row.getWithErrors(id) ?? '')) continue;
+      if (match !== null && !match(row.getVisible(id) ?? '')) continue;
       if (id === ERROR_ID) row.error = '';
       else if (id === ERROR_DETAILS_ID) row.errorDetails = '';
       row.drop(id);

@@ -45,11 +45,11 @@ export class Groups {
 
   #ofGrouped(row: Row): number {
     let node = this.#byRoot;
-    for (const id of this.#byIds) node = this.#step(node, row.getWithErrors(id));
+    for (const id of this.#byIds) node = this.#step(node, row.getVisible(id));
     if (node.group < 0) {
       const labels: Label[] = [];
       for (const id of this.#byIds) {
-        const value = row.getWithErrors(id);
+        const value = row.getVisible(id);
         if (value !== undefined) labels.push([row.names[id]!, detach(value)]);
       }
       node.group = this.#groupOf({ ...NO_CATEGORIES, merged: sortLabels(labels), error: '' });

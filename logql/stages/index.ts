@@ -1,3 +1,4 @@
+export { checkStages } from './check-stages.ts';
 export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';

@@ -1,8 +1,9 @@
 import { compileRegex } from '../regex/index.ts';
 import type { CompareOp, LabelFilter, Matcher } from '../syntax/ast.ts';
-import { parseBytes, parseGoDuration, parseGoFloat, UnitError } from '../units/index.ts';
+import { formatBytes, parseBytes, parseGoDuration, parseGoFloat, UnitError } from '../units/index.ts';
 import { compileIp, type IpPattern } from './ip.ts';
 import type { Row, RowStage } from './row.ts';
+import { lowerAscii } from './text.ts';
 
 const LABEL_FILTER_ERROR = 'LabelFilterErr';
 
@@ -16,7 +17,7 @@ export function compileLabelFilter(filter: LabelFilter, row: Row): RowStage {
     case 'duration_filter':
       return new ConvertingFilter(filter, filter.valueNs, parseGoDuration, row);
     case 'bytes_filter':
-      return new ConvertingFilter(filter, filter.valueBytes, parseBytes, row);
+      return new ConvertingFilter(filter, asPrinted(filter.valueBytes), parseBytes, row);
     case 'ip_filter':
       return new IpFilter(filter.name, filter.op, compileIp(filter.pattern), row);
     case 'and':
@@ -50,6 +51,29 @@ export function compileMatch(
   }
 }
 
+/**
+ * Loki's queriers get queries as printed text, in which a size has two digits and a decimal unit: 1.5KiB counts as
+ * 1.5kB.
+ */
+function asPrinted(bytes: number): number {
+  return parseBytes(formatBytes(bytes));
+}
+
+/** A regular expression that Loki's label filters replace by comparisons, which are not anchored beside a `.*`. */
+function compileSimpleMatch({ op, value }: Matcher): ((value: string) => boolean) | null {
+  if (op !== '=~' && op !== '!~') return null;
+  const forms = compileRegex(value, { anchored: true }).traits.simpleForms;
+  if (forms === null) return null;
+  const positive = op === '=~';
+  const tests = forms.map(({ kind, text, foldsCase }) => {
+    if (kind === 'literal') {
+      return foldsCase ? (label: string) => lowerAscii(label) === text : (label: string) => label === text;
+    }
+    return (label: string) => (foldsCase ? lowerAscii(label) : label).includes(text);
+  });
+  return (label) => tests.some((test) => test(label)) === positive;
+}
+
 class BothFilter implements RowStage {
   readonly #isAnd: boolean;
   readonly #left: RowStage;
@@ -72,11 +96,11 @@ class StringFilter implements RowStage {
 
   constructor(matcher: Matcher, row: Row) {
     this.#id = row.id(matcher.name);
-    this.#match = compileMatch(matcher);
+    this.#match = compileSimpleMatch(matcher) ?? compileMatch(matcher);
   }
 
   run(row: Row): boolean {
-    return this.#match(row.getWithErrors(this.#id) ?? '');
+    return this.#match(row.getVisible(this.#id) ?? '');
   }
 }
 
@@ -96,7 +120,6 @@ class ConvertingFilter implements RowStage {
   }
 
   run(row: Row): boolean {
-    if (row.error !== '') return true;
     const text = row.get(this.#id);
     if (text === undefined) return false;
     let value: number;
@@ -104,7 +127,7 @@ class ConvertingFilter implements RowStage {
       value = this.#convert(text);
     } catch (error: unknown) {
       if (!(error instanceof UnitError)) throw error;
-      row.fail(LABEL_FILTER_ERROR, error.message);
+      if (row.error === '') row.fail(LABEL_FILTER_ERROR, error.message);
       return true;
     }
     return this.#compare(value);

@@ -1,6 +1,7 @@
 import { compileRegex } from '../regex/index.ts';
 import type { LineFilter, LineFilterOp, LineFilterOperand } from '../syntax/ast.ts';
 import type { BlockLines } from './block-lines.ts';
+import { FoldedTest } from './folded-test.ts';
 import { compileIp } from './ip.ts';
 import { compileLinePattern } from './line-pattern.ts';
 import { ContainsTest, EveryLine, IpTest, type LineTest, PatternTest, RegexTest } from './line-test.ts';
@@ -14,7 +15,11 @@ export class LineFilterStage implements RowStage {
 
   constructor(filter: LineFilter) {
     this.#positive = isPositive(filter.op);
-    this.#tests = filter.operands.map((operand) => compileOperand(filter.op, operand));
+    // Loki forgets the `ip()` of operands in a chain and takes them for plain text.
+    const isChain = filter.operands.length > 1;
+    this.#tests = filter.operands.map((operand) =>
+      compileOperand(filter.op, isChain ? { fn: null, value: operand.value } : operand),
+    );
   }
 
   run(row: Row): boolean {
@@ -53,7 +58,9 @@ function compileOperand(op: LineFilterOp, operand: LineFilterOperand): LineTest 
     case '!~': {
       const regex = compileRegex(operand.value);
       if (regex.traits.matchesEverything) return new EveryLine();
-      return regex.traits.literal === null ? new RegexTest(regex) : new ContainsTest(regex.traits.literal);
+      if (regex.traits.literal !== null) return new ContainsTest(regex.traits.literal);
+      const forms = regex.traits.simpleForms;
+      return forms?.some((form) => form.foldsCase) ? new FoldedTest(forms) : new RegexTest(regex);
     }
     case '|>':
     case '!>':

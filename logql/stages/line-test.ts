@@ -97,7 +97,7 @@ export class RegexTest extends LineTest {
       const { isAsciiOnly, maxLength } = this.#regex.traits;
       const running = lines.block.ascii || isAsciiOnly ? this.#regex.runningAscii() : null;
       if (running !== null && maxLength <= MAX_RUNNING_LENGTH) {
-        this.#markRunning(lines, running, marks);
+        markRunning(lines, running, this, marks);
         return;
       }
     }
@@ -125,22 +125,22 @@ export class RegexTest extends LineTest {
     for (let i = 0; i < count; i++) if (hits[rows[i]!] === 1) candidates[candidateCount++] = rows[i]!;
     this.#markEach(lines, candidates, candidateCount, marks);
   }
+}
 
-  /**
-   * Searches all lines at once. The pattern has no anchors, so a match within a line is one in the run of lines; where
-   * a match crosses the end of a line, that line is asked alone.
-   */
-  #markRunning(lines: BlockLines, running: RegExp, marks: Uint8Array): void {
-    const starts = lines.block.lineStarts;
-    const text = lines.text;
-    let row = 0;
-    running.lastIndex = 0;
-    for (let match = running.exec(text); match !== null; match = running.exec(text)) {
-      row = lines.rowAt(match.index, row);
-      const lineEnd = starts[row + 1]!;
-      if (running.lastIndex <= lineEnd || this.test(text, starts[row]!, lineEnd)) marks[row] = 1;
-      running.lastIndex = lineEnd;
-    }
+/**
+ * Searches all lines at once. The pattern has no anchors, so a match within a line is one in the run of lines; where a
+ * match crosses the end of a line, that line is asked alone.
+ */
+export function markRunning(lines: BlockLines, running: RegExp, alone: LineTest, marks: Uint8Array): void {
+  const starts = lines.block.lineStarts;
+  const text = lines.text;
+  let row = 0;
+  running.lastIndex = 0;
+  for (let match = running.exec(text); match !== null; match = running.exec(text)) {
+    row = lines.rowAt(match.index, row);
+    const lineEnd = starts[row + 1]!;
+    if (running.lastIndex <= lineEnd || alone.test(text, starts[row]!, lineEnd)) marks[row] = 1;
+    running.lastIndex = lineEnd;
   }
 }
 

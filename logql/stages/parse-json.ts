@@ -44,6 +44,7 @@ export class JsonStage implements RowStage {
 
   run(row: Row): boolean {
     const error = this.#flatten(row, row.source, row.start, row.end);
+    if (error === UNEXPECTED) return false;
     if (error !== null) row.fail(JSON_PARSER_ERROR, error);
     return true;
   }
@@ -119,6 +120,7 @@ export class JsonStage implements RowStage {
         id,
         value.type === 'string' ? unquoteJson(source, value.start, value.end) : source.slice(value.start, value.end),
       );
+      if (!row.meetsExpectation(id)) return UNEXPECTED;
       if (--missing === 0) return null;
     }
   }
@@ -137,6 +139,9 @@ export class JsonStage implements RowStage {
     return node;
   }
 }
+
+/** In place of an error text: the row is dropped. */
+const UNEXPECTED = '';
 
 const OBJECT = 0;
 const KEY = 1;

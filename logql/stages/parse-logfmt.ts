@@ -40,6 +40,7 @@ export class LogfmtStage implements RowStage {
       if (row.isParsed(id)) continue;
       if (needed !== null && !needed.has(row.names[id]!)) continue;
       row.setParsed(id, scanner.value());
+      if (!row.meetsExpectation(id)) return false;
       if (--missing === 0) break;
     }
     if (this.#strict && scanner.error !== '') row.fail(LOGFMT_PARSER_ERROR, scanner.error);
@@ -48,22 +49,28 @@ export class LogfmtStage implements RowStage {
 }
 
 /**
- * `| logfmt x="key"`: only the keys that are named, the last of one name wins, and a label that the line has not is
- * set to ''.
+ * `| logfmt x="key"`: only the keys that are named, and keys that are called as a label of the list. The last of one
+ * name wins, except where the label gets the suffix of a clash. A label that the line has not is set to ''.
  */
 export class LogfmtExpressionStage implements RowStage {
   readonly #strict: boolean;
   readonly #scanner = new LogfmtScanner();
   readonly #keys = new KeyCache();
   readonly #labelIds: readonly number[];
-  /** By label, the id of the key that it takes. */
-  readonly #keyIds: readonly number[];
+  /** Labels by the id of the key that they take. */
+  readonly #targets = new Map<number, number[]>();
 
   constructor(parser: LogfmtParser, row: Row) {
     this.#strict = parser.strict;
     const expressions = new Map(parser.extractions.map(({ label, expression }) => [label, expression]));
     this.#labelIds = [...expressions.keys()].map((label) => row.id(label));
-    this.#keyIds = [...expressions.values()].map((key) => row.id(key));
+    for (const [label, expression] of expressions) {
+      const key = row.id(expression);
+      const known = this.#targets.get(key);
+      if (known) known.push(row.id(label));
+      else this.#targets.set(key, [row.id(label)]);
+    }
+    for (const id of this.#labelIds) if (!this.#targets.has(id)) this.#targets.set(id, [id]);
   }
 
   run(row: Row): boolean {
@@ -79,16 +86,14 @@ export class LogfmtExpressionStage implements RowStage {
         continue;
       }
       const key = this.#keys.get(row, row.source, scanner.keyStart, scanner.keyEnd);
-      if (key.id < 0) continue;
-      const seenAs = row.parserId(key.id);
-      for (let i = 0; i < this.#keyIds.length; i++) {
-        if (this.#keyIds[i] === seenAs) row.setParsed(row.parserId(this.#labelIds[i]!), scanner.value());
+      const targets = this.#targets.get(key.id);
+      if (targets === undefined) continue;
+      for (const label of targets) {
+        const id = row.parserId(label);
+        if (id === label || !row.isParsed(id)) row.setParsed(id, scanner.value());
       }
     }
-    if (this.#strict && scanner.error !== '') {
-      row.fail(LOGFMT_PARSER_ERROR, scanner.error);
-      return true;
-    }
+    if (this.#strict && scanner.error !== '') row.fail(LOGFMT_PARSER_ERROR, scanner.error);
     for (const id of this.#labelIds) if (row.get(id) === undefined) row.setParsed(id, '');
     return true;
   }

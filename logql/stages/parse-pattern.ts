@@ -38,18 +38,19 @@ export class PatternStage implements RowStage {
       const literal = parts[i + 1];
       const found = literal?.kind === 'literal' ? line.indexOf(literal.bytes, at) : -1;
       const stop = found < 0 ? line.length : found;
-      this.#set(row, this.#ids[i]!, line, at, stop);
+      if (!this.#set(row, this.#ids[i]!, line, at, stop)) return false;
       if (found < 0) break;
       at = found + (literal as PatternPart & { kind: 'literal' }).bytes.length;
     }
     return true;
   }
 
-  #set(row: Row, name: number, line: string, start: number, end: number): void {
-    if (name < 0) return;
+  #set(row: Row, name: number, line: string, start: number, end: number): boolean {
+    if (name < 0) return true;
     const id = row.parserId(name);
-    if (row.isParsed(id) || (this.#needed !== null && !this.#needed.has(row.names[id]!))) return;
+    if (row.isParsed(id) || (this.#needed !== null && !this.#needed.has(row.names[id]!))) return true;
     row.setParsed(id, decodeUtf8(line.slice(start, end)));
+    return row.meetsExpectation(id);
   }
 }
 

@@ -26,12 +26,11 @@ export class RegexpStage implements RowStage {
       const id = row.parserId(this.#ids[i]!);
       if (row.isParsed(id) || (this.#needed !== null && !this.#needed.has(row.names[id]!))) continue;
       row.setParsed(id, match.groups[i] ?? '');
+      if (!row.meetsExpectation(id)) return false;
     }
     return true;
   }
 }
-
-const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Throws `RegexError` or `StageError` with Loki's text. */
 export function compileParserRegexp(pattern: string): Regex {
@@ -39,7 +38,6 @@ export function compileParserRegexp(pattern: string): Regex {
   const names = new Set<string>();
   for (const name of regex.names) {
     if (name === '') continue;
-    if (!LABEL_NAME.test(name)) throw new StageError(`invalid extracted label name '${name}'`);
     if (names.has(name)) throw new StageError(`duplicate extracted label name '${name}'`);
     names.add(name);
   }

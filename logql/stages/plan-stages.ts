@@ -68,7 +68,10 @@ export function planStages(options: PipelineOptions, row: Row): StagePlan {
   let changesLines = false;
   for (const [stage, ready] of compiled) {
     if (skipsParsers && isParser(stage)) continue;
-    stages.push(ready ?? compileStage(stage, row, needed));
+    const compiledStage = ready ?? compileStage(stage, row, needed);
+    stages.push(compiledStage);
+    const filter = stage.kind === 'label_filter' ? stage.filter : null;
+    if (filter !== null && 'name' in filter) row.expect(row.id(filter.name), compiledStage);
     readsLines ||= looksAtLine(stage);
     changesLines ||= changesLine(stage);
   }
@@ -119,16 +122,22 @@ function compileStage(
 
 /**
  * A line filter that sees the stored line can run first, whatever stands before it: the rows that it drops are
- * dropped in any case.
+ * dropped in any case. Loki moves it before a `decolorize`, too.
  */
 function hoistLineFilters(stages: readonly Stage[]): { blockFilters: LineFilter[]; rest: Stage[] } {
   const blockFilters: LineFilter[] = [];
   const rest: Stage[] = [];
-  let isStoredLine = true;
+  /** Where filters go that see the line as the last of these stages left it; -1 for the stored line. */
+  let place = -1;
   for (const stage of stages) {
-    if (changesLine(stage)) isStoredLine = false;
-    if (isStoredLine && stage.kind === 'line_filter') blockFilters.push(stage);
-    else rest.push(stage);
+    if (stage.kind !== 'line_filter') {
+      rest.push(stage);
+      if (stage.kind === 'line_format' || stage.kind === 'unpack') place = rest.length;
+    } else if (place < 0) {
+      blockFilters.push(stage);
+    } else {
+      rest.splice(place++, 0, stage);
+    }
   }
   return { blockFilters, rest };
 }

@@ -44,6 +44,7 @@ export class Row {
   readonly #changedIn: number[] = [];
   readonly #values: (string | null)[] = [];
   readonly #parsedIn: number[] = [];
+  readonly #expectations: (RowStage | undefined)[] = [];
 
   #generation = 1;
   #stream: Labels = [];
@@ -67,6 +68,7 @@ export class Row {
     this.#changedIn.push(0);
     this.#values.push(DROPPED);
     this.#parsedIn.push(0);
+    this.#expectations.push(undefined);
     return id;
   }
 
@@ -141,10 +143,12 @@ export class Row {
     return this.#streamValues[id];
   }
 
-  /** As `get`, but `__error__` and `__error_details__` are those of the pipeline. */
-  getWithErrors(id: number): string | undefined {
-    if (id === ERROR_ID) return this.error === '' ? this.get(id) : this.error;
-    if (id === ERROR_DETAILS_ID) return this.errorDetails === '' ? this.get(id) : this.errorDetails;
+  /**
+   * The label as filters and templates see it: `__error__` is the error of the pipeline, never a label that a line
+   * brought along; `__error_details__` is not visible.
+   */
+  getVisible(id: number): string | undefined {
+    if (id === ERROR_ID) return this.error === '' ? undefined : this.error;
     return this.get(id);
   }
 
@@ -177,6 +181,20 @@ export class Row {
   setParsed(id: number, value: string): void {
     this.#parsedIn[id] = this.#generation;
     this.#change(id, value);
+  }
+
+  /**
+   * Announces a filter over one label. Parsers ask it as soon as they have set the label and drop the row if it fails,
+   * whatever the stages in between would make of the label: so does Loki. The first filter of a label counts.
+   */
+  expect(id: number, filter: RowStage): void {
+    this.#expectations[id] ??= filter;
+  }
+
+  /** Whether the label that a parser has just set is what the query expects. */
+  meetsExpectation(id: number): boolean {
+    const filter = this.#expectations[id];
+    return filter === undefined || filter.run(this);
   }
 
   extractedId(id: number): number {

@@ -20,7 +20,9 @@ export class TemplateRow implements TemplateData {
 
   get(name: string): string | undefined {
     const id = this.#row.id(name);
-    return this.#snapshot === null ? this.#row.getWithErrors(id) : this.#snapshot.get(id);
+    if (this.#snapshot !== null) return this.#snapshot.get(id);
+    if (id === ERROR_DETAILS_ID && this.#row.errorDetails !== '') return this.#row.errorDetails;
+    return this.#row.getVisible(id);
   }
 
   entries(): Iterable<readonly [string, string]> {

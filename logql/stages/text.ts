@@ -68,3 +68,8 @@ export function detach(text: string): string {
     ? Buffer.from(text, 'latin1').toString('latin1')
     : Buffer.from(text, 'utf16le').toString('utf16le');
 }
+
+/** The text with the letters A to Z in lower case, and nothing else changed. */
+export function lowerAscii(text: string): string {
+  return isAscii(text) ? text.toLowerCase() : text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
