@@ -41,7 +41,10 @@ it('a footer of well summed nonsense is refused or read, but never with another 
   const parts = parseSegmentKey(sound.key)!;
   const footerAt = parts.sizeBytes - TRAILER_BYTES - parts.footerBytes;
   const raw = zstdDecompressSync(bytes.subarray(footerAt, footerAt + parts.footerBytes));
-  const word = fc.tuple(fc.nat(Math.floor(raw.length / 4) - 1), fc.oneof(fc.nat(8), fc.constantFrom(0x7fffffff, 0xffffffff)));
+  const word = fc.tuple(
+    fc.nat(Math.floor(raw.length / 4) - 1),
+    fc.oneof(fc.nat(8), fc.constantFrom(0x7fffffff, 0xffffffff)),
+  );
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(word, { minLength: 1, maxLength: 3 }), fc.nat(3), async (words, cut) => {
