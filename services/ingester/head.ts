@@ -8,7 +8,8 @@ import { MetadataSets } from './metadata-sets.ts';
  *
  *     f64 offsetsNs[rows]  u32 lineEnds[rows]  u32 metaIndexes[rows]  u8 bytes[bytes]
  *
- * Growing moves everything to a larger one; readers keep the old.
+ * Growing moves everything to a larger one; readers keep the old. Views are made when they are used: kept, the four of
+ * them cost more than the rows of a small stream.
  */
 const ROW_BYTES = 16;
 const GROWTH = 1.6;
@@ -26,20 +27,15 @@ export class Head {
   #maxOffset = Number.NEGATIVE_INFINITY;
   #lastOffset = Number.NEGATIVE_INFINITY;
   #ascending = true;
-  #offsetsNs: Float64Array;
-  #lineEnds: Uint32Array;
-  #metaIndexes: Uint32Array;
-  #bytes: Uint8Array;
+  #memory: SharedArrayBuffer;
+  #rowCapacity: number;
   readonly #sets = new MetadataSets();
 
   /** `rows` and `bytes`: what is expected. */
   constructor(baseNs: bigint, rows: number, bytes: number) {
     this.baseNs = baseNs;
-    this.#offsetsNs = new Float64Array(0);
-    this.#lineEnds = new Uint32Array(0);
-    this.#metaIndexes = new Uint32Array(0);
-    this.#bytes = new Uint8Array(0);
-    this.#allocate(Math.max(rows, MIN_ROWS), bytes);
+    this.#rowCapacity = even(Math.max(rows, MIN_ROWS));
+    this.#memory = new SharedArrayBuffer(this.#rowCapacity * ROW_BYTES + bytes);
   }
 
   get rowCount(): number {
@@ -52,7 +48,7 @@ export class Head {
 
   /** What the columns occupy, spare room included. */
   get memoryBytes(): number {
-    return this.#offsetsNs.length * ROW_BYTES + this.#bytes.length + this.#sets.memoryBytes;
+    return this.#memory.byteLength + this.#sets.memoryBytes;
   }
 
   get minNs(): bigint {
@@ -81,6 +77,7 @@ export class Head {
     const delta = Number(batch.baseNs - this.baseNs);
     const at = this.#rowCount;
     const { offsetsNs, lineLengths, metaIndexes } = batch;
+    const own = viewsOf(this.#memory, this.#rowCapacity);
     let end = this.#lineBytes;
     let last = this.#lastOffset;
     let min = this.#minOffset;
@@ -92,9 +89,9 @@ export class Head {
       if (offset < min) min = offset;
       if (offset > max) max = offset;
       last = offset;
-      this.#offsetsNs[at + r] = offset;
+      own.offsetsNs[at + r] = offset;
       end += lineLengths[from + r]!;
-      this.#lineEnds[at + r] = end;
+      own.lineEnds[at + r] = end;
     }
     this.#lastOffset = last;
     this.#minOffset = min;
@@ -102,11 +99,11 @@ export class Head {
     this.#ascending = ascending;
     if (batch.metaEnds.length > 0) {
       const indexes = this.#sets.intern(batch, from, to);
-      for (let r = 0; r < count; r++) this.#metaIndexes[at + r] = indexes[metaIndexes[from + r]!]!;
+      for (let r = 0; r < count; r++) own.metaIndexes[at + r] = indexes[metaIndexes[from + r]!]!;
     } else {
-      this.#metaIndexes.fill(0, at, at + count);
+      own.metaIndexes.fill(0, at, at + count);
     }
-    this.#bytes.set(batch.lineBytes.subarray(lineStart, lineEnd), this.#lineBytes);
+    own.bytes.set(batch.lineBytes.subarray(lineStart, lineEnd), this.#lineBytes);
     this.#lineBytes = end;
     this.#rowCount += count;
   }
@@ -116,10 +113,7 @@ export class Head {
     return {
       rowCount: this.#rowCount,
       baseNs: this.baseNs,
-      offsetsNs: this.#offsetsNs,
-      lineEnds: this.#lineEnds,
-      bytes: this.#bytes,
-      metaIndexes: this.#metaIndexes,
+      ...viewsOf(this.#memory, this.#rowCapacity),
       metaEnds: this.#sets.ends,
       metaBytes: this.#sets.bytes,
       ascending: this.#ascending,
@@ -129,25 +123,27 @@ export class Head {
   #reserve(rows: number, bytes: number): void {
     const needRows = this.#rowCount + rows;
     const needBytes = this.#lineBytes + bytes;
-    if (needRows <= this.#offsetsNs.length && needBytes <= this.#bytes.length) return;
+    const haveBytes = this.#memory.byteLength - this.#rowCapacity * ROW_BYTES;
+    if (needRows <= this.#rowCapacity && needBytes <= haveBytes) return;
     const grown = (need: number, have: number) => (need <= have ? have : Math.max(need, Math.ceil(have * GROWTH)));
-    this.#allocate(grown(needRows, this.#offsetsNs.length), grown(needBytes, this.#bytes.length));
+    const old = viewsOf(this.#memory, this.#rowCapacity);
+    this.#rowCapacity = even(grown(needRows, this.#rowCapacity));
+    this.#memory = new SharedArrayBuffer(this.#rowCapacity * ROW_BYTES + grown(needBytes, haveBytes));
+    const moved = viewsOf(this.#memory, this.#rowCapacity);
+    moved.offsetsNs.set(old.offsetsNs.subarray(0, this.#rowCount));
+    moved.lineEnds.set(old.lineEnds.subarray(0, this.#rowCount));
+    moved.metaIndexes.set(old.metaIndexes.subarray(0, this.#rowCount));
+    moved.bytes.set(old.bytes.subarray(0, this.#lineBytes));
   }
+}
 
-  #allocate(rows: number, bytes: number): void {
-    const evenRows = (rows + 1) & ~1;
-    const memory = new SharedArrayBuffer(evenRows * ROW_BYTES + ((bytes + 7) & ~7));
-    const offsetsNs = new Float64Array(memory, 0, evenRows);
-    const lineEnds = new Uint32Array(memory, 8 * evenRows, evenRows);
-    const metaIndexes = new Uint32Array(memory, 12 * evenRows, evenRows);
-    const lines = new Uint8Array(memory, ROW_BYTES * evenRows);
-    offsetsNs.set(this.#offsetsNs.subarray(0, this.#rowCount));
-    lineEnds.set(this.#lineEnds.subarray(0, this.#rowCount));
-    metaIndexes.set(this.#metaIndexes.subarray(0, this.#rowCount));
-    lines.set(this.#bytes.subarray(0, this.#lineBytes));
-    this.#offsetsNs = offsetsNs;
-    this.#lineEnds = lineEnds;
-    this.#metaIndexes = metaIndexes;
-    this.#bytes = lines;
-  }
+const even = (n: number): number => (n + 1) & ~1;
+
+function viewsOf(memory: SharedArrayBuffer, rows: number) {
+  return {
+    offsetsNs: new Float64Array(memory, 0, rows),
+    lineEnds: new Uint32Array(memory, 8 * rows, rows),
+    metaIndexes: new Uint32Array(memory, 12 * rows, rows),
+    bytes: new Uint8Array(memory, ROW_BYTES * rows),
+  };
 }

@@ -1,20 +1,34 @@
 import type { StreamBatch } from '../rpc/push-batch.ts';
 
-const EMPTY_ENDS = new Uint32Array(0);
-const EMPTY_BYTES = new Uint8Array(0);
+const NO_MEMORY = new SharedArrayBuffer(0);
+/** Sets that there is room for at first. */
+const FIRST_SETS = 2;
 /** Up to this many sets are compared one by one; most streams have a few levels and nothing else. */
 const LINEAR_SETS = 8;
 
-/** The distinct metadata sets of one head, found again by their bytes. Grows; readers keep the arrays they have. */
+/**
+ * The distinct metadata sets of one head, found again by their bytes. Grows; readers keep what they have. One buffer,
+ * and views only while they are used: see `Head`.
+ *
+ *     u32 ends[setCapacity]  u8 bytes[]
+ */
 export class MetadataSets {
-  ends: Uint32Array = EMPTY_ENDS;
-  bytes: Uint8Array = EMPTY_BYTES;
+  #memory: SharedArrayBuffer = NO_MEMORY;
+  #setCapacity = 0;
   #count = 0;
   /** Open addressing, a power of two; 1 + index of a set, 0 for free. */
   #table: Uint32Array | null = null;
 
   get memoryBytes(): number {
-    return this.ends.byteLength + this.bytes.byteLength + (this.#table?.byteLength ?? 0);
+    return this.#memory.byteLength + (this.#table?.byteLength ?? 0);
+  }
+
+  get ends(): Uint32Array {
+    return new Uint32Array(this.#memory, 0, this.#setCapacity);
+  }
+
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#memory, 4 * this.#setCapacity);
   }
 
   /**
@@ -24,72 +38,86 @@ export class MetadataSets {
   intern(batch: StreamBatch, from: number, to: number): Uint32Array {
     const { metaEnds, metaBytes, metaIndexes } = batch;
     const indexes = new Uint32Array(metaEnds.length + 1);
+    let views: Views = { ends: this.ends, bytes: this.bytes };
     for (let row = from; row < to; row++) {
       const set = metaIndexes[row]!;
       if (set === 0 || indexes[set] !== 0) continue;
       const start = set === 1 ? 0 : metaEnds[set - 2]!;
-      indexes[set] = 1 + this.#indexOf(metaBytes, start, metaEnds[set - 1]!);
+      const end = metaEnds[set - 1]!;
+      const found = this.#find(views, metaBytes, start, end);
+      if (found < 0) {
+        views = this.#reserve(views, end - start);
+        indexes[set] = 1 + this.#add(views, metaBytes, start, end);
+      } else indexes[set] = 1 + found;
     }
     return indexes;
   }
 
-  #indexOf(source: Uint8Array, start: number, end: number): number {
+  #find(views: Views, source: Uint8Array, start: number, end: number): number {
     if (this.#count < LINEAR_SETS) {
-      for (let i = 0; i < this.#count; i++) if (this.#equals(i, source, start, end)) return i;
-      return this.#add(source, start, end);
+      for (let i = 0; i < this.#count; i++) if (equals(views, i, source, start, end)) return i;
+      return -1;
     }
-    if (this.#table === null || this.#count * 2 > this.#table.length) this.#rehash();
-    const table = this.#table!;
+    if (this.#table === null || this.#count * 2 > this.#table.length) this.#table = this.#hashed(views);
+    const table = this.#table;
     const mask = table.length - 1;
-    let slot = hash(source, start, end) & mask;
-    for (;;) {
-      const entry = table[slot]!;
-      if (entry === 0) break;
-      if (this.#equals(entry - 1, source, start, end)) return entry - 1;
-      slot = (slot + 1) & mask;
+    for (let slot = hash(source, start, end) & mask; table[slot] !== 0; slot = (slot + 1) & mask) {
+      if (equals(views, table[slot]! - 1, source, start, end)) return table[slot]! - 1;
     }
-    table[slot] = this.#count + 1;
-    return this.#add(source, start, end);
+    return -1;
   }
 
-  #rehash(): void {
+  #hashed({ ends, bytes }: Views): Uint32Array {
     let size = 32;
     while (size < this.#count * 4) size *= 2;
     const table = new Uint32Array(size);
-    const mask = size - 1;
-    for (let i = 0; i < this.#count; i++) {
-      let slot = hash(this.bytes, i === 0 ? 0 : this.ends[i - 1]!, this.ends[i]!) & mask;
-      while (table[slot] !== 0) slot = (slot + 1) & mask;
-      table[slot] = i + 1;
-    }
-    this.#table = table;
+    for (let i = 0; i < this.#count; i++) insert(table, i, hash(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!));
+    return table;
   }
 
-  #equals(index: number, source: Uint8Array, start: number, end: number): boolean {
-    const from = index === 0 ? 0 : this.ends[index - 1]!;
-    const length = end - start;
-    if (this.ends[index]! - from !== length) return false;
-    for (let i = 0; i < length; i++) if (this.bytes[from + i] !== source[start + i]) return false;
-    return true;
+  /** Room for one more set of `length` bytes. */
+  #reserve(views: Views, length: number): Views {
+    const used = this.#count === 0 ? 0 : views.ends[this.#count - 1]!;
+    const need = used + length;
+    if (need <= views.bytes.length && this.#count < this.#setCapacity) return views;
+    const capacity = this.#count < this.#setCapacity ? this.#setCapacity : Math.max(FIRST_SETS, this.#count * 2);
+    const bytes = need <= views.bytes.length ? views.bytes.length : Math.max(need, views.bytes.length * 2);
+    this.#memory = new SharedArrayBuffer(4 * capacity + bytes);
+    this.#setCapacity = capacity;
+    const grown = { ends: this.ends, bytes: this.bytes };
+    grown.ends.set(views.ends.subarray(0, this.#count));
+    grown.bytes.set(views.bytes.subarray(0, used));
+    return grown;
   }
 
-  #add(source: Uint8Array, start: number, end: number): number {
-    const used = this.#count === 0 ? 0 : this.ends[this.#count - 1]!;
-    const need = used + end - start;
-    if (need > this.bytes.length) {
-      const bytes = new Uint8Array(new SharedArrayBuffer(Math.max(need, this.bytes.length * 2)));
-      bytes.set(this.bytes.subarray(0, used));
-      this.bytes = bytes;
-    }
-    if (this.#count === this.ends.length) {
-      const ends = new Uint32Array(new SharedArrayBuffer(4 * Math.max(2, this.#count * 2)));
-      ends.set(this.ends);
-      this.ends = ends;
-    }
-    this.bytes.set(source.subarray(start, end), used);
-    this.ends[this.#count] = need;
+  #add({ ends, bytes }: Views, source: Uint8Array, start: number, end: number): number {
+    const used = this.#count === 0 ? 0 : ends[this.#count - 1]!;
+    bytes.set(source.subarray(start, end), used);
+    ends[this.#count] = used + end - start;
+    if (this.#table !== null) insert(this.#table, this.#count, hash(source, start, end));
     return this.#count++;
   }
+}
+
+interface Views {
+  readonly ends: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+
+function equals({ ends, bytes }: Views, index: number, source: Uint8Array, start: number, end: number): boolean {
+  const from = index === 0 ? 0 : ends[index - 1]!;
+  const length = end - start;
+  if (ends[index]! - from !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== source[start + i]) return false;
+  return true;
+}
+
+/** The table has room: it is made anew when half full. */
+function insert(table: Uint32Array, index: number, hashed: number): void {
+  const mask = table.length - 1;
+  let slot = hashed & mask;
+  while (table[slot] !== 0) slot = (slot + 1) & mask;
+  table[slot] = index + 1;
 }
 
 /** FNV-1a with a final mix; 32 bits. */
