@@ -124,9 +124,9 @@ describe('grouping of a scan', () => {
 
   it('leaves out the unwrapped label unless labels are chosen', () => {
     assert.deepEqual(groupings('sum_over_time({a="1"} | unwrap v [1m])'), ['without v']);
-    assert.deepEqual(groupings('avg_over_time({a="1"} | unwrap v [1m]) without (b)'), ['without b,v']);
-    assert.deepEqual(groupings('avg_over_time({a="1"} | unwrap v [1m]) by (b)'), ['by b']);
-    assert.deepEqual(groupings('avg_over_time({a="1"} | unwrap v [1m]) by ()'), ['by ']);
+    assert.deepEqual(groupings('max_over_time({a="1"} | unwrap v [1m]) without (b)'), ['without b,v']);
+    assert.deepEqual(groupings('max_over_time({a="1"} | unwrap v [1m]) by (b)'), ['by b']);
+    assert.deepEqual(groupings('max_over_time({a="1"} | unwrap v [1m]) by ()'), ['by ']);
   });
 
   it('is of no interest where nothing is what counts', () => {

@@ -9,6 +9,7 @@ import type {
   VectorAggregation,
 } from '../syntax/ast.ts';
 import { isSetOp, scalarOperation } from './arithmetic.ts';
+import { averagesAsQuotients } from './average.ts';
 import { type SplitExpr, splitInstant } from './instant-split.ts';
 import type { EvalNode, EvaluationTimes, MetricPlan, PlanParams, QueryPlan, RangeScan } from './plan.ts';
 import { QueryNotEnabledError, UnsupportedQueryError } from './plan-errors.ts';
@@ -69,7 +70,7 @@ class MetricPlanner {
   #split(split: SplitExpr): EvalNode {
     switch (split.kind) {
       case 'plain':
-        return this.#node(split.expr);
+        return this.#node(averagesAsQuotients(split.expr));
       case 'aggregate':
         return this.#aggregation(split.of, this.#split(split.input));
       case 'binary':
