@@ -4,7 +4,7 @@ import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
 import type { LogEntry } from './log-response.ts';
-import type { RangeParams } from './params.ts';
+import type { Bounds, Direction } from './params.ts';
 import type { ScanSession } from './scan-session.ts';
 import { type Sources, selectStreams } from './select.ts';
 import type { QueryStats } from './stats.ts';
@@ -13,64 +13,46 @@ import type { QueryStats } from './stats.ts';
 const FIRST_JOB_ROWS = 16 * 1024;
 const MAX_JOB_ROWS = 128 * 1024;
 const JOBS_IN_FLIGHT = 4;
-/** Entries that are fetched at once while an interval picks some of them. */
-const INTERVAL_BATCH = 1000;
+
+export interface LogQueryParams extends Bounds {
+  readonly limit: number;
+  readonly direction: Direction;
+  readonly intervalNs: bigint;
+  /** `split_queries_by_interval`: an interval between entries starts anew in each such period, as in Loki. */
+  readonly periodNs: bigint;
+}
 
 /** The entries of a log query in the order of its direction, at most `limit`. */
 export async function runLogQuery(
   sources: Sources,
   session: ScanSession,
   expr: LogSelectorExpr,
-  params: Omit<RangeParams, 'query' | 'stepNs'>,
+  params: LogQueryParams,
   tenants: Tenants,
   stats: QueryStats,
 ): Promise<readonly LogEntry[]> {
-  const { startNs, endNs, intervalNs, limit, direction } = params;
+  const { startNs, endNs, intervalNs, periodNs, limit, direction } = params;
   if (startNs >= endNs) return [];
-  const selection = { tenants, matchers: expr.matchers, startNs, endNs: endNs - 1n };
-  const streams = await selectStreams(sources, selection, stats);
-  const units = streams.flatMap((stream, i) => groupOverlapping(stream.labels, stream.blocks, i));
-  const run = (from: bigint, until: bigint, count: number) => {
-    const plan = planQuery(expr, {
-      startNs: from,
-      endNs: until,
-      stepNs: 0n,
-      intervalNs: 0n,
-      limit: count,
-      direction,
-      instant: false,
-    }) as LogPlan;
-    return scanUnits(session, plan, units);
+  const selection = {
+    tenants,
+    matchers: expr.matchers,
+    tenantMatchers: 'choose' as const,
+    startNs,
+    endNs: endNs - 1n,
   };
-  if (intervalNs <= 0n) return run(startNs, endNs, limit);
-  return thinned(run, params);
-}
-
-/**
- * Keeps an entry only when it is `intervalNs` away from the one kept before it, whatever their streams. What lies
- * nearer need not be read: each batch starts an interval behind the last entry kept.
- */
-async function thinned(
-  run: (startNs: bigint, endNs: bigint, limit: number) => Promise<readonly LogEntry[]>,
-  params: Omit<RangeParams, 'query' | 'stepNs'>,
-): Promise<readonly LogEntry[]> {
-  const { intervalNs, limit } = params;
-  const forward = params.direction === 'forward';
-  let { startNs, endNs } = params;
-  const kept: LogEntry[] = [];
-  while (kept.length < limit && startNs < endNs) {
-    const batch = await run(startNs, endNs, INTERVAL_BATCH);
-    for (const entry of batch) {
-      const far = forward ? entry.timestampNs >= startNs : entry.timestampNs < endNs;
-      if (!far) continue;
-      kept.push(entry);
-      if (forward) startNs = entry.timestampNs + intervalNs;
-      else endNs = entry.timestampNs - intervalNs + 1n;
-      if (kept.length === limit) break;
-    }
-    if (batch.length < INTERVAL_BATCH) break;
-  }
-  return kept;
+  const streams = await selectStreams(sources, selection, stats);
+  const units = streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
+  const plan = planQuery(expr, {
+    startNs,
+    endNs,
+    stepNs: 0n,
+    intervalNs,
+    logSplitNs: periodNs,
+    limit,
+    direction,
+    instant: false,
+  });
+  return scanUnits(session, plan as LogPlan, units);
 }
 
 /** Sends units to the workers, the ones nearest to the start of the answer first, until no other can matter. */
@@ -79,7 +61,7 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
   const inRange = units.filter((unit) => unit.maxNs >= plan.startNs && unit.minNs < plan.endNs);
   inRange.sort((a, b) => {
     const order = backward ? compare(b.maxNs, a.maxNs) : compare(a.minNs, b.minNs);
-    return order || a.sequence - b.sequence;
+    return order || a.rank - b.rank;
   });
   const merger = new LogMerger(plan);
   let next = 0;
@@ -107,7 +89,7 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
       const beyondNs = merger.beyondNs;
       const job = takeJob(beyondNs);
       if (job.length === 0) return;
-      merger.add(await session.scanLog(plan, job, beyondNs));
+      for (const partial of await session.scanLog(plan, job, beyondNs)) merger.add(partial);
     }
   };
   await Promise.all(Array.from({ length: JOBS_IN_FLIGHT }, drain));

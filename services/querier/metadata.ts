@@ -1,6 +1,7 @@
 import { compareLabels, type Labels, labelsKey } from '../../logql/labels.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { Clock } from '../../storage/host/clock.ts';
+import { TENANT_LABEL, withTenant } from '../../storage/scan/tenant-label.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
 import type { Bounds } from './params.ts';
@@ -109,7 +110,11 @@ export class Metadata {
   async indexStats(tenants: Tenants, asked: Bounds, matchers: readonly Matcher[]): Promise<IndexStats> {
     const bounds = this.#bounds(tenants, asked);
     if (!bounds) return { streams: 0, chunks: 0, bytes: 0, entries: 0 };
-    const streams = await selectStreams(this.#sources, { tenants, matchers, ...bounds }, new QueryStats());
+    const streams = await selectStreams(
+      this.#sources,
+      { tenants, matchers, tenantMatchers: 'choose', ...bounds },
+      new QueryStats(),
+    );
     let chunks = 0;
     let bytes = 0;
     let entries = 0;
@@ -136,8 +141,13 @@ export class Metadata {
     const whole = { startNs: buckets[0]!.startNs, endNs: buckets[buckets.length - 1]!.endNs };
     const bounds = this.#bounds(tenants, whole);
     if (!bounds) return [];
-    const streams = await selectStreams(this.#sources, { tenants, matchers, ...bounds }, stats);
-    return aggregateVolumes(streams, buckets, {
+    const streams = await selectStreams(
+      this.#sources,
+      { tenants, matchers, tenantMatchers: 'choose', ...bounds },
+      stats,
+    );
+    const named = streams.map((s) => (s.tenant === null ? s : { ...s, labels: withTenant(s.labels, s.tenant) }));
+    return aggregateVolumes(named, buckets, {
       ...options,
       matcherNames: [...new Set(matchers.map((m) => m.name))],
       maxSeries: limits.volume_max_series,

@@ -1,5 +1,6 @@
 import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../../logql/aggregate/index.ts';
 import { alignRange, type MetricPlan, planQuery } from '../../logql/plan/index.ts';
+import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
@@ -7,7 +8,7 @@ import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import { WorkerLostError, type WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
-import { runLogQuery } from './log-query.ts';
+import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
 import { BadRequestError, type InstantParams, type RangeParams } from './params.ts';
 import { checkBlocked, checkEntriesLimit, checkExpression, limitBounds, strictest } from './query-limits.ts';
@@ -21,6 +22,8 @@ export interface QuerierOptions {
   readonly limits: LimitsProvider;
   readonly clock: Clock;
 }
+
+const NS_PER_MS = 1_000_000;
 
 /** Who asks, and until when an answer is wanted. */
 export interface QueryContext {
@@ -64,11 +67,19 @@ export class Querier {
     const bounds = limitBounds(limits, params, this.#options.clock.nowNs());
     checkExpression(limits, expr);
     checkTenantMatchers(context.tenants, expr);
+    checkStages(expr);
     const stats = new QueryStats();
     if (expr.kind === 'log') {
       if (bounds === null) return { kind: 'streams', entries: [], stats, warnings: [] };
       const entries = await this.#timed(limits, context, stats, (session) =>
-        runLogQuery(this.#options.sources, session, expr, { ...params, ...bounds }, context.tenants, stats),
+        runLogQuery(
+          this.#options.sources,
+          session,
+          expr,
+          { ...params, ...bounds, periodNs: BigInt(limits.split_queries_by_interval * NS_PER_MS) },
+          context.tenants,
+          stats,
+        ),
       );
       stats.entriesReturned = entries.length;
       return { kind: 'streams', entries, stats, warnings: [] };
@@ -90,6 +101,7 @@ export class Querier {
     }
     checkExpression(limits, expr);
     checkTenantMatchers(context.tenants, expr);
+    checkStages(expr);
     const plan = planQuery(expr, {
       startNs: params.timeNs,
       endNs: params.timeNs,
@@ -98,16 +110,13 @@ export class Querier {
       limit: params.limit,
       direction: params.direction,
       instant: true,
+      instantSplitNs: BigInt(limits.split_instant_metric_queries_by_interval * NS_PER_MS),
     });
     return this.#metric(plan as MetricPlan, limits, context, new QueryStats(), false);
   }
 
   /** Entries of a log query, for callers inside the program (tail's history, detected fields). */
-  async entries(
-    expr: LogSelectorExpr,
-    params: Omit<RangeParams, 'query' | 'stepNs'>,
-    context: QueryContext,
-  ): Promise<readonly LogEntry[]> {
+  async entries(expr: LogSelectorExpr, params: LogQueryParams, context: QueryContext): Promise<readonly LogEntry[]> {
     const stats = new QueryStats();
     return this.#timed(this.limitsOf(context.tenants), context, stats, (session) =>
       runLogQuery(this.#options.sources, session, expr, params, context.tenants, stats),
@@ -149,9 +158,15 @@ export class Querier {
 
   async #unitsOf(plan: MetricPlan, scan: number, tenants: Tenants, stats: QueryStats): Promise<ScanUnit[]> {
     const { matchers, readAfterNs, readUntilNs } = plan.scans[scan]!;
-    const selection = { tenants, matchers, startNs: readAfterNs + 1n, endNs: readUntilNs };
+    const selection = {
+      tenants,
+      matchers,
+      tenantMatchers: 'ignore' as const,
+      startNs: readAfterNs + 1n,
+      endNs: readUntilNs,
+    };
     const streams = await selectStreams(this.#options.sources, selection, stats);
-    return streams.flatMap((stream, i) => groupOverlapping(stream.labels, stream.blocks, i));
+    return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
   }
 
   /** Runs work under the tenant's `query_timeout`; once more when a worker was lost under it. */

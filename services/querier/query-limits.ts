@@ -11,6 +11,7 @@ export class QueryLimitError extends Error {
 }
 
 const NS_PER_MS = 1_000_000;
+const MS = 1_000_000n;
 
 /** The limits of a read of several tenants: of each, the one that allows least. 0 means no limit. */
 export function strictest(all: readonly Limits[]): Limits {
@@ -58,7 +59,8 @@ export function limitBounds(limits: Limits, bounds: Bounds, nowNs: bigint): Boun
     if (startNs < oldest) startNs = oldest;
   }
   if (limits.max_query_length > 0) {
-    const length = endNs - startNs;
+    // Loki's frontend knows times in whole milliseconds.
+    const length = (endNs / MS - startNs / MS) * MS;
     if (length > BigInt(Math.round(limits.max_query_length * NS_PER_MS))) {
       throw new QueryLimitError(
         `the query time range exceeds the limit (query length: ${formatGoDuration(Number(length))}, ` +

@@ -19,7 +19,8 @@ export function renderAnswer(answer: QueryAnswer, flags: readonly string[]): Htt
 function* answerParts(answer: QueryAnswer, flags: readonly string[]): Generator<string> {
   const warnings = answer.warnings.length > 0 ? `"warnings":${JSON.stringify(answer.warnings)},` : '';
   const type = answer.kind === 'streams' ? 'streams' : answer.result.kind;
-  yield `{"status":"success",${warnings}"data":{"resultType":"${type}",${renderFlags(flags)}"result":`;
+  const shownFlags = answer.kind === 'streams' ? renderFlags(flags) : '';
+  yield `{"status":"success",${warnings}"data":{"resultType":"${type}",${shownFlags}"result":`;
   if (answer.kind === 'streams') yield* streamParts(answer.entries, flags);
   else yield* metricParts(answer.result);
   yield `,"stats":${JSON.stringify(renderStats(answer.stats))}}}\n`;

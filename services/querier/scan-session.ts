@@ -1,4 +1,4 @@
-import type { AccumulatorPartial } from '../../logql/aggregate/index.ts';
+import type { AccumulatorPartial, LogPartial } from '../../logql/aggregate/index.ts';
 import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
 import type {
   LogScanResult,
@@ -44,7 +44,7 @@ export class ScanSession {
   }
 
   /** Scans units of a log query in one job. */
-  async scanLog(plan: LogPlan, units: readonly ScanUnit[], beyondNs: bigint | null): Promise<LogScanResult['partial']> {
+  async scanLog(plan: LogPlan, units: readonly ScanUnit[], beyondNs: bigint | null): Promise<readonly LogPartial[]> {
     const request: ScanLogRequest = {
       kind: 'scan_log',
       session: this.#id,
@@ -56,7 +56,7 @@ export class ScanSession {
     this.#stats.subqueries++;
     const result = await this.#pool.run<LogScanResult>(request, { signal: this.#signal });
     addScanStats(this.#stats.scan, result.stats);
-    return result.partial;
+    return result.partials;
   }
 
   /** Scans everything for a metric query; partials of each scan of the plan, one a worker that had part in it. */

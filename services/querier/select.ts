@@ -1,7 +1,8 @@
-import { type Labels, labelsKey, sortLabels } from '../../logql/labels.ts';
+import { type Labels, labelsKey } from '../../logql/labels.ts';
 import { compileMatchers } from '../../logql/stages/index.ts';
 import type { Expr, Matcher } from '../../logql/syntax/ast.ts';
 import type { SegmentCatalog } from '../../storage/index/index.ts';
+import { TENANT_LABEL } from '../../storage/scan/tenant-label.ts';
 import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
@@ -12,8 +13,6 @@ import type { QueryStats } from './stats.ts';
 const NO_POSITIVE_MATCHER =
   'parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. ' +
   'For instance, app=~".*" does not meet this requirement, but app=~".+" will';
-export const TENANT_LABEL = '__tenant_id__';
-const ORIGINAL_TENANT_LABEL = `original_${TENANT_LABEL}`;
 
 export interface Sources {
   readonly catalog: SegmentCatalog;
@@ -23,6 +22,11 @@ export interface Sources {
 export interface Selection {
   readonly tenants: Tenants;
   readonly matchers: readonly Matcher[];
+  /**
+   * What a matcher on the tenant label does in a federated read. Of metric queries Loki looks for the label among those
+   * of the stream, and then finds nothing.
+   */
+  readonly tenantMatchers: 'choose' | 'ignore';
   readonly startNs: bigint;
   /** Inclusive. */
   readonly endNs: bigint;
@@ -30,7 +34,10 @@ export interface Selection {
 
 /** A stream that matches and where its rows lie, blocks in order of arrival. */
 export interface SelectedStream {
+  /** The stream's own labels. */
   readonly labels: Labels;
+  /** Set in a federated read: the answer names it, stages do not see it. */
+  readonly tenant: string | null;
   readonly blocks: readonly BlockRef[];
 }
 
@@ -67,12 +74,6 @@ export function checkTenantMatchers(tenants: Tenants, expr: Expr): void {
   }
 }
 
-/** Labels of a tenant's stream in a federated answer. */
-export function withTenant(labels: Labels, tenant: string): Labels {
-  const renamed = labels.map(([name, value]) => [name === TENANT_LABEL ? ORIGINAL_TENANT_LABEL : name, value] as const);
-  return sortLabels([...renamed, [TENANT_LABEL, tenant]]);
-}
-
 /**
  * All matching streams with the blocks that overlap the time, from the ingesters and from the object store. Both are
  * asked in one tick, and each answers with what it holds in that tick: an ingester hands its blocks over to the catalog
@@ -83,8 +84,11 @@ export async function selectStreams(
   selection: Selection,
   stats: QueryStats,
 ): Promise<SelectedStream[]> {
-  const { ids, matchers } = resolveTenants(selection.tenants, selection.matchers);
-  const { startNs, endNs } = selection;
+  const { tenants, startNs, endNs } = selection;
+  const { ids, matchers } =
+    selection.tenantMatchers === 'ignore'
+      ? { ids: tenants.ids, matchers: selection.matchers }
+      : resolveTenants(tenants, selection.matchers);
   const began = performance.now();
   const ingesters = sources.ingesters();
   const asked = ids.map((tenant) => ({
@@ -92,15 +96,16 @@ export async function selectStreams(
     recent: ingesters.map((ingester) => ingester.recent({ tenant, matchers, startNs, endNs })),
     stored: sources.catalog.select({ tenant, matchers, startNs, endNs }),
   }));
-  const streams = new Map<string, { labels: Labels; blocks: BlockRef[] }>();
+  const found: { labels: Labels; tenant: string | null; blocks: BlockRef[] }[] = [];
   for (const { tenant, recent, stored } of asked) {
-    const streamOf = (own: Labels) => {
-      const labels = selection.tenants.federated ? withTenant(own, tenant) : own;
+    const streams = new Map<string, (typeof found)[number]>();
+    const streamOf = (labels: Labels) => {
       const key = labelsKey(labels);
       let stream = streams.get(key);
       if (!stream) {
-        stream = { labels, blocks: [] };
+        stream = { labels, tenant: tenants.federated ? tenant : null, blocks: [] };
         streams.set(key, stream);
+        found.push(stream);
       }
       return stream;
     };
@@ -125,7 +130,7 @@ export async function selectStreams(
       }
     }
   }
-  stats.totalStreams += streams.size;
+  stats.totalStreams += found.length;
   stats.indexMs += performance.now() - began;
-  return [...streams.values()].filter((s) => s.blocks.length > 0);
+  return found.filter((stream) => stream.blocks.length > 0);
 }

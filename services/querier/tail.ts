@@ -103,7 +103,7 @@ export class Tailer {
     const context = { tenants: { ids: [tenant], federated: false }, signal: request.signal, partialSeries: false };
     const entries = await this.#options.querier.entries(
       params.query,
-      { startNs: params.startNs, endNs, limit: params.limit, direction: 'backward', intervalNs: 0n },
+      { startNs: params.startNs, endNs, limit: params.limit, direction: 'backward', intervalNs: 0n, periodNs: 0n },
       context,
     );
     return [...entries].reverse();

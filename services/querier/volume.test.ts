@@ -13,7 +13,7 @@ const block = (minNs: bigint, maxNs: bigint, lineBytes: number): MemoryBlockRef 
   lineBytes,
   metadataBytes: 0,
 });
-const stream = (labels: Labels, bytes: number) => ({ labels, blocks: [block(0n, 99n, bytes)] });
+const stream = (labels: Labels, bytes: number) => ({ labels, tenant: null, blocks: [block(0n, 99n, bytes)] });
 const options = (change: Partial<VolumeOptions>): VolumeOptions => ({
   aggregateBy: 'series',
   targetLabels: null,

@@ -4,19 +4,22 @@ import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
 import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
+import { groupWithTenant } from './tenant-label.ts';
 import type { ScanUnit } from './units.ts';
 
 /** A query may meet so many label sets before its pipeline, which remembers them, is made anew. */
 const MAX_LABEL_SETS = 50_000;
 
-/** The stages of a log query in one thread, compiled once. */
+/** The stages of a log query in one thread, compiled once, for the streams of one tenant. */
 export class LogScan {
   readonly #plan: LogPlan;
+  readonly #tenant: string | null;
   #pipeline: Pipeline;
   #rows = new Uint32Array(16_384);
 
-  constructor(plan: LogPlan) {
+  constructor(plan: LogPlan, tenant: string | null) {
     this.#plan = plan;
+    this.#tenant = tenant;
     this.#pipeline = compile(plan);
   }
 
@@ -42,7 +45,9 @@ export class LogScan {
         this.#scanBlock(unit, blocks[i]!, i, collector, stats);
       }
     }
-    return collector.partial(pipeline.groups);
+    const partial = collector.partial(pipeline.groups);
+    const tenant = this.#tenant;
+    return tenant === null ? partial : { ...partial, groups: partial.groups.map((g) => groupWithTenant(g, tenant)) };
   }
 
   /**
@@ -57,7 +62,7 @@ export class LogScan {
     let to = firstRowAtOrAfter(columns, endNs);
     if (from >= to) return;
     pipeline.open(columns, unit.labels);
-    collector.openBlock(columns.baseNs, unit.sequence + index);
+    collector.openBlock(columns.baseNs, index, unit.rank);
     const { offsetsNs } = columns;
     const backward = direction === 'backward';
     for (let piece = Math.max(256, limit * 2); from < to; piece *= 4) {

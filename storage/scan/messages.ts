@@ -41,7 +41,7 @@ export interface ScanMetricRequest {
   readonly parts: readonly { readonly scan: number; readonly units: readonly ScanUnit[] }[];
 }
 
-/** Answers with what the worker has added up for a session, one partial a scan, and forgets the session. */
+/** Answers with what the worker has added up for a session, and forgets the session. */
 export interface FinishMetricRequest {
   readonly kind: 'finish_metric';
   readonly session: number;
@@ -56,15 +56,16 @@ export interface CloseRequest {
 export type WorkerRequest = EncodeRequest | ScanLogRequest | ScanMetricRequest | FinishMetricRequest | CloseRequest;
 
 export interface LogScanResult {
-  readonly partial: LogPartial;
+  /** One a tenant. */
+  readonly partials: readonly LogPartial[];
   readonly stats: ScanStats;
 }
 export interface MetricScanResult {
   readonly stats: ScanStats;
 }
 export interface MetricFinishResult {
-  /** Null for a scan of which the worker has seen no unit. */
-  readonly partials: readonly (AccumulatorPartial | null)[];
+  /** Per scan of the plan one a tenant that the worker has seen units of; empty when it has seen none. */
+  readonly partials: readonly (readonly AccumulatorPartial[])[];
 }
 
 export interface WorkerMessage {

@@ -4,11 +4,13 @@ import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock, type WantedColumns } from './block-source.ts';
 import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
+import { keepsTenant, withTenant } from './tenant-label.ts';
 import type { ScanUnit } from './units.ts';
 
-/** One scan of a metric query in one thread: feeds the samples of unit after unit to an accumulator. */
+/** One scan of a metric query in one thread and for one tenant: feeds the samples of unit after unit to an accumulator. */
 export class MetricScan {
   readonly #scan: RangeScan;
+  readonly #tenant: string | null;
   readonly #pipeline: Pipeline;
   readonly #accumulator: RangeAccumulator;
   readonly #sample: 'one' | 'bytes' | 'unwrap';
@@ -17,8 +19,9 @@ export class MetricScan {
   readonly #countsOnly: boolean;
   #rows = new Uint32Array(0);
 
-  constructor(scan: RangeScan) {
+  constructor(scan: RangeScan, tenant: string | null) {
     this.#scan = scan;
+    this.#tenant = tenant !== null && keepsTenant(scan.grouping) ? tenant : null;
     const hints = extractionHints(scan);
     this.#sample = hints.sample;
     this.#pipeline = compilePipeline({
@@ -45,7 +48,9 @@ export class MetricScan {
 
   /** What was added; the scan is used up. */
   partial(): AccumulatorPartial {
-    return this.#accumulator.partial(this.#pipeline.groups);
+    const partial = this.#accumulator.partial(this.#pipeline.groups);
+    const tenant = this.#tenant;
+    return tenant === null ? partial : { ...partial, groups: partial.groups.map((g) => withTenant(g, tenant)) };
   }
 
   #addBlock(unit: ScanUnit, block: OpenBlock, sequence: number, stats: ScanStats): void {
@@ -57,7 +62,7 @@ export class MetricScan {
     const accumulator = this.#accumulator;
     const { offsetsNs, lineStarts } = columns;
     pipeline.open(columns, unit.labels);
-    accumulator.openBlock(columns.baseNs, unit.sequence + sequence);
+    accumulator.openBlock(columns.baseNs, sequence);
     if (this.#countsOnly && duplicates === null) {
       if (!pipeline.run(from)) return;
       const offsets = offsetsNs.subarray(from, to);

@@ -14,27 +14,27 @@ const block = (minNs: bigint, maxNs: bigint): MemoryBlockRef => ({
 });
 
 test('blocks apart in time are units of their own, ascending', () => {
-  const units = groupOverlapping([], [block(20n, 29n), block(0n, 9n), block(10n, 19n)], 3);
+  const units = groupOverlapping([], [block(20n, 29n), block(0n, 9n), block(10n, 19n)]);
   assert.deepEqual(
-    units.map((u) => [u.minNs, u.maxNs, u.blocks.length, u.sequence]),
+    units.map((u) => [u.minNs, u.maxNs, u.blocks.length]),
     [
-      [0n, 9n, 1, 3 * 2 ** 20],
-      [10n, 19n, 1, 3 * 2 ** 20],
-      [20n, 29n, 1, 3 * 2 ** 20],
+      [0n, 9n, 1],
+      [10n, 19n, 1],
+      [20n, 29n, 1],
     ],
   );
 });
 
 test('blocks that touch or overlap go together in order of arrival', () => {
   const [late, early, apart] = [block(5n, 20n), block(0n, 5n), block(21n, 22n)];
-  const units = groupOverlapping([], [late, early, apart], 0);
+  const units = groupOverlapping([], [late, early, apart]);
   assert.equal(units.length, 2);
   assert.deepEqual(units[0]!.blocks, [late, early]);
   assert.deepEqual([units[0]!.minNs, units[0]!.maxNs, units[0]!.rowCount, units[0]!.lineBytes], [0n, 20n, 2, 4]);
 });
 
 test('a long block holds together what would be apart without it', () => {
-  assert.equal(groupOverlapping([], [block(0n, 1n), block(8n, 9n), block(0n, 10n)], 0).length, 1);
+  assert.equal(groupOverlapping([], [block(0n, 1n), block(8n, 9n), block(0n, 10n)]).length, 1);
 });
 
 test('the bounds of an unsorted head are found, an empty head has none', () => {

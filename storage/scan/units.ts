@@ -1,3 +1,4 @@
+import { streamRank } from '../../logql/label-hash.ts';
 import type { Labels } from '../../logql/labels.ts';
 import type { BlockStats, EncodedBlock, HeadColumns } from '../block/types.ts';
 
@@ -35,8 +36,10 @@ export interface HeadRef extends BlockBounds {
  */
 export interface ScanUnit {
   readonly labels: Labels;
-  /** Order of rows of one time among streams: that of the unit with the lower number comes first. */
-  readonly sequence: number;
+  /** Among entries of one time, those of the stream with the lower rank come first (`streamRank`). */
+  readonly rank: number;
+  /** Set when the answer names tenants. */
+  readonly tenant: string | null;
   readonly minNs: bigint;
   readonly maxNs: bigint;
   readonly rowCount: number;
@@ -78,15 +81,16 @@ export function headRef(head: HeadColumns): HeadRef | null {
   };
 }
 
-/** Blocks of one stream that a unit may have at most, so that each row of an answer has its place in the order. */
-const MAX_BLOCKS = 2 ** 20;
-
 /**
  * Groups a stream's blocks, given in order of arrival, into units: blocks whose times touch or overlap go together.
- * Units come out ascending in time. `stream`: number of the stream in this query.
+ * Units come out ascending in time.
  */
-export function groupOverlapping(labels: Labels, blocks: readonly BlockRef[], stream: number): ScanUnit[] {
-  const sequence = stream * MAX_BLOCKS;
+export function groupOverlapping(
+  labels: Labels,
+  blocks: readonly BlockRef[],
+  tenant: string | null = null,
+): ScanUnit[] {
+  const rank = streamRank(labels);
   const order = blocks.map((block, arrival) => ({ block, arrival }));
   order.sort((a, b) =>
     a.block.minNs < b.block.minNs ? -1 : a.block.minNs > b.block.minNs ? 1 : a.arrival - b.arrival,
@@ -104,7 +108,7 @@ export function groupOverlapping(labels: Labels, blocks: readonly BlockRef[], st
       rowCount += block.rowCount;
       lineBytes += block.lineBytes;
     }
-    units.push({ labels, sequence, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) });
+    units.push({ labels, rank, tenant, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) });
   };
   for (const entry of order) {
     if (group.length > 0 && entry.block.minNs <= maxNs) {

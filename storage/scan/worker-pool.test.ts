@@ -64,7 +64,7 @@ async function encoded(rowCount: number): Promise<readonly EncodedBlock[]> {
 }
 
 function metricRequest(plan: MetricPlan, blocks: readonly EncodedBlock[], copies = 1): ScanMetricRequest {
-  const units = Array.from({ length: copies }, (_, i) => groupOverlapping([['app', 'a']], blocks.map(memoryRef), i));
+  const units = Array.from({ length: copies }, () => groupOverlapping([['app', 'a']], blocks.map(memoryRef)));
   return {
     kind: 'scan_metric',
     session: 1,
@@ -79,16 +79,16 @@ test('a worker encodes a head, and finds the newest lines in the block and in th
   assert.deepEqual([blocks.length, blocks[0]!.stats.rowCount], [1, 100]);
   const plan = planQuery(parseQuery('{app="a"} |= "7"'), { ...params, instant: false }) as LogPlan;
   for (const ref of [memoryRef(blocks[0]!), headRef(head(100))!]) {
-    const { partial, stats } = await pool.run<LogScanResult>({
+    const { partials, stats } = await pool.run<LogScanResult>({
       kind: 'scan_log',
       session: 7,
       plan,
       cancel: flag(),
-      units: groupOverlapping([['app', 'a']], [ref], 0),
+      units: groupOverlapping([['app', 'a']], [ref]),
       beyondNs: null,
     });
-    assert.deepEqual(partial.lines, ['line 97', 'line 87', 'line 79']);
-    assert.deepEqual(partial.groups[0]!.stream, [['app', 'a']]);
+    assert.deepEqual(partials[0]!.lines, ['line 97', 'line 87', 'line 79']);
+    assert.deepEqual(partials[0]!.groups[0]!.stream, [['app', 'a']]);
     assert.equal(stats.recentRows, 100);
   }
 });
@@ -100,7 +100,7 @@ test('a row that stands in a block and in a head counts once', async () => {
     startNs: params.endNs,
     instant: true,
   }) as MetricPlan;
-  const units = groupOverlapping([['app', 'a']], [memoryRef(blocks[0]!), headRef(head(60))!], 0);
+  const units = groupOverlapping([['app', 'a']], [memoryRef(blocks[0]!), headRef(head(60))!]);
   const cancel = flag();
   const request: ScanMetricRequest = {
     kind: 'scan_metric',
@@ -111,10 +111,7 @@ test('a row that stands in a block and in a head counts once', async () => {
   };
   const { stats } = await pool.run<MetricScanResult>(request);
   const { partials } = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 2 });
-  const matrix = mergePartials(
-    plan.scans[0]!,
-    partials.filter((p) => p !== null),
-  );
+  const matrix = mergePartials(plan.scans[0]!, partials[0]!);
   // The row exactly at the start lies outside of (start, end].
   assert.deepEqual([...matrix.series[0]!.values], [59]);
   assert.equal(stats.duplicates, 50);

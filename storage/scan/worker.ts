@@ -1,6 +1,6 @@
 /** The entry of a worker thread: encodes blocks and scans them. Jobs run one after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
+import { type LogPartial, logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
 import { createObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
@@ -29,8 +29,9 @@ interface Done {
 
 class ScanWorker {
   readonly #source: BlockSource;
-  readonly #logScans = new Map<number, LogScan>();
-  readonly #metricScans = new Map<number, (MetricScan | null)[]>();
+  readonly #logScans = new Map<number, Map<string | null, LogScan>>();
+  /** A session's scans, each by tenant. */
+  readonly #metricScans = new Map<number, Map<string | null, MetricScan>[]>();
 
   constructor(settings: WorkerSettings) {
     this.#source = new BlockSource(createObjectStore(settings.objectStore));
@@ -59,27 +60,41 @@ class ScanWorker {
 
   async #scanLog(request: ScanLogRequest): Promise<Done> {
     refuseCancelled(request.cancel);
-    let scan = this.#logScans.get(request.session);
-    if (!scan) {
-      scan = new LogScan(request.plan);
-      this.#logScans.set(request.session, scan);
+    let scans = this.#logScans.get(request.session);
+    if (!scans) {
+      scans = new Map();
+      this.#logScans.set(request.session, scans);
     }
     const stats = newScanStats();
-    const partial = await scan.run(request.units, request.beyondNs, this.#source, request.cancel, stats);
-    return { value: { partial, stats } satisfies LogScanResult, transfer: logTransferables(partial) };
+    const partials: LogPartial[] = [];
+    for (const [tenant, units] of Map.groupBy(request.units, (unit) => unit.tenant)) {
+      let scan = scans.get(tenant);
+      if (!scan) {
+        scan = new LogScan(request.plan, tenant);
+        scans.set(tenant, scan);
+      }
+      partials.push(await scan.run(units, request.beyondNs, this.#source, request.cancel, stats));
+    }
+    return { value: { partials, stats } satisfies LogScanResult, transfer: partials.flatMap(logTransferables) };
   }
 
   async #scanMetric(request: ScanMetricRequest): Promise<Done> {
     refuseCancelled(request.cancel);
     let scans = this.#metricScans.get(request.session);
     if (!scans) {
-      scans = request.scans.map(() => null);
+      scans = request.scans.map(() => new Map());
       this.#metricScans.set(request.session, scans);
     }
     const stats = newScanStats();
     for (const { scan, units } of request.parts) {
-      const one = (scans[scan] ??= new MetricScan(request.scans[scan]!));
-      for (const unit of units) await one.add(unit, this.#source, request.cancel, stats);
+      for (const unit of units) {
+        let one = scans[scan]!.get(unit.tenant);
+        if (!one) {
+          one = new MetricScan(request.scans[scan]!, unit.tenant);
+          scans[scan]!.set(unit.tenant, one);
+        }
+        await one.add(unit, this.#source, request.cancel, stats);
+      }
     }
     return { value: { stats } satisfies MetricScanResult };
   }
@@ -87,8 +102,8 @@ class ScanWorker {
   #finishMetric(request: FinishMetricRequest): Done {
     const scans = this.#metricScans.get(request.session) ?? [];
     this.#metricScans.delete(request.session);
-    const partials = scans.map((scan) => scan?.partial() ?? null);
-    const transfer = partials.flatMap((partial) => (partial ? transferablesOf(partial) : []));
+    const partials = scans.map((byTenant) => [...byTenant.values()].map((scan) => scan.partial()));
+    const transfer = partials.flat().flatMap(transferablesOf);
     return { value: { partials } satisfies MetricFinishResult, transfer };
   }
 }
