@@ -6,7 +6,7 @@ import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
 import type { Bounds } from './params.ts';
 import { limitBounds, strictest } from './query-limits.ts';
-import { resolveTenants, type Sources, selectStreams, TENANT_LABEL, withTenant } from './select.ts';
+import { resolveTenants, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
 import { aggregateVolumes, type Volume, type VolumeOptions } from './volume.ts';
 
