@@ -5,7 +5,7 @@ import { counterRate, quantile } from './range-functions.ts';
 
 describe('quantile', () => {
   it('is what the sorted samples say', () => {
-    const value = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double({ noNaN: true }), fc.constant(Number.NaN));
+    const value = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double(), fc.constant(Number.NaN));
     fc.assert(
       fc.property(
         fc.array(value, { minLength: 1, maxLength: 50 }),
@@ -16,7 +16,7 @@ describe('quantile', () => {
           const lower = Math.floor(rank);
           const low = sorted[lower]!;
           const high = sorted[Math.min(lower + 1, sorted.length - 1)]!;
-          const expected = lower + 1 < sorted.length ? low * (1 - (rank - lower)) + high * (rank - lower) : low;
+          const expected = low * (1 - (rank - lower)) + high * (rank - lower);
           const actual = quantile(percent / 100, Float64Array.from(values));
           assert.ok(Object.is(actual, expected) || actual === expected, `${actual} instead of ${expected}`);
         },

@@ -14,8 +14,8 @@ export function quantile(q: number, values: Float64Array): number {
   if (lower < nans) return Number.NaN;
   select(values, nans, lower);
   const low = values[lower]!;
-  if (lower + 1 >= values.length) return low;
-  let high = values[lower + 1]!;
+  // The last sample is its own upper neighbour. An infinite one then gives NaN (∞·0), in Loki too.
+  let high = values[Math.min(lower + 1, values.length - 1)]!;
   for (let i = lower + 2; i < values.length; i++) if (values[i]! < high) high = values[i]!;
   return low * (1 - weight) + high * weight;
 }
