@@ -330,6 +330,41 @@ describe('flushing', () => {
     assert.deepEqual(await reasons(), { full: 1, idle: 1, max_age: 1 });
   });
 
+  it('flushes what holds the oldest half of a log that grew too large', async () => {
+    const ingester = await started({
+      config: { maxWalBytes: 5_000 },
+      options: { wal: { directory, segmentBytes: 1_000 } },
+    });
+    await push(ingester, numbered(0, 1), '{app="old"}');
+    for (let i = 0; i < 60; i++) await push(ingester, numbered(i, i + 1), `{app="b${i % 2}"}`);
+    const newest = '{app="new"}';
+    await push(ingester, numbered(0, 1), newest);
+    ingester.checkFlush();
+    await until(() => sink.published.size === 1, 'a segment');
+    const old = ['{app="old"}', '{app="b0"}', '{app="b1"}'];
+    assert.deepEqual([...new Set(sink.rows('t').map((r) => r.slice(0, r.indexOf('}') + 1)))].sort(), old.sort());
+    assert.deepEqual(await recentOf(ingester), [row(0, newest)]);
+  });
+
+  it('flushes the largest streams when memory runs short, without waiting for the period', async () => {
+    const ingester = await started({ config: { flushBytes: 30_000 } });
+    await push(ingester, numbered(0, 1), '{app="small"}');
+    for (let i = 0; i < 2_000; i += 100) await push(ingester, numbered(i, i + 100), '{app="large"}');
+    await until(() => sink.published.size > 0, 'a segment');
+    assert.ok(sink.rows('t').every((r) => r.startsWith('{app="large"}')));
+    assert.deepEqual(await recentOf(ingester, [matcher('app', '=', 'small')]), [row(0, '{app="small"}')]);
+  });
+
+  it('reads a log that is larger than memory, storing rows on the way', async () => {
+    const first = await started();
+    for (let i = 0; i < 2_000; i += 100) await push(first, numbered(i, i + 100));
+    const second = await crashed({ config: { flushBytes: 20_000, blockRows: 100 } });
+    assert.ok(sink.published.size > 1);
+    const all = [...sink.rows('t'), ...(await recentOf(second))].sort();
+    const expected = numbered(0, 2_000).map((_, i) => row(i));
+    assert.deepEqual(all, expected.sort());
+  });
+
   it('forgets idle streams and drops segments of the log that nothing needs', async () => {
     const ingester = await started({
       options: { wal: { directory, segmentBytes: 2_000 } },

@@ -106,7 +106,12 @@ export class Ingester implements IngesterClient {
       metrics: this.#metrics,
       forget: (tenant, stream) => this.#forget(tenant, stream),
     });
-    await this.#replay(this.#wal);
+    try {
+      await this.#replay(this.#wal);
+    } catch (error: unknown) {
+      await this.#wal.close(); // another attempt, or another process, must find the directory free
+      throw error;
+    }
     this.#flusher.start();
     this.#state = 'running';
   }

@@ -66,17 +66,19 @@ export class Wal {
     const files = options.files ?? nodeFiles;
     await files.makeDirectory(options.directory);
     const lock = await DirectoryLock.take(options.directory);
-    const old: number[] = [];
-    for (const name of await files.list(options.directory)) {
-      const match = SEGMENT_NAME.exec(name);
-      if (match) old.push(Number(match[1]));
+    try {
+      const ids = (await files.list(options.directory)).map((name) => SEGMENT_NAME.exec(name)?.[1]);
+      const old = ids.filter((id) => id !== undefined).map(Number);
+      return new Wal(
+        options,
+        files,
+        lock,
+        old.sort((x, y) => x - y),
+      );
+    } catch (error: unknown) {
+      await lock.release();
+      throw error;
     }
-    return new Wal(
-      options,
-      files,
-      lock,
-      old.sort((a, b) => a - b),
-    );
   }
 
   /**
