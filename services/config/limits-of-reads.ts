@@ -46,6 +46,7 @@ export const limitsOfReads = {
     'int',
     'querier.max-query-parallelism',
     'Parts of a query that run at once; 0 switches queries off.',
+    IGNORED,
   ),
   tsdb_max_query_parallelism: limit(
     'tsdb_max_query_parallelism',
@@ -87,6 +88,7 @@ export const limitsOfReads = {
     'int',
     'querier.max-streams-matcher-per-query',
     'Most matchers of a query.',
+    IGNORED,
   ),
   max_concurrent_tail_requests: limit(
     'max_concurrent_tail_requests',
@@ -154,6 +156,7 @@ export const limitsOfReads = {
     'duration',
     'querier.split-metadata-queries-by-interval',
     'The same for labels and series.',
+    IGNORED,
   ),
   split_recent_metadata_queries_by_interval: limit(
     'split_recent_metadata_queries_by_interval',
@@ -174,7 +177,6 @@ export const limitsOfReads = {
     'duration',
     'querier.split-instant-metric-queries-by-interval',
     'The same for long ranges of instant queries.',
-    IGNORED,
   ),
   split_ingester_queries_by_interval: limit(
     'split_ingester_queries_by_interval',
@@ -202,12 +204,14 @@ export const limitsOfReads = {
     'size',
     'frontend.max-query-bytes-read',
     'Most bytes that a query may read; 0: no bound.',
+    IGNORED,
   ),
   max_querier_bytes_read: limit(
     'max_querier_bytes_read',
     'size',
     'frontend.max-querier-bytes-read',
     'Most bytes that one querier may read for a query; 0: no bound.',
+    IGNORED,
   ),
   volume_enabled: limit('volume_enabled', 'bool', 'limits.volume-enabled', 'Serve the volume endpoints.'),
   volume_max_series: limit(
@@ -282,6 +286,7 @@ export const limitsOfReads = {
     'duration',
     'limits.per-user-override-period',
     'Old spelling of runtime_config.period.',
+    IGNORED,
   ),
   s3_sse_type: limit('s3_sse_type', 'string', '', 'Encryption at rest.', IGNORED),
   s3_sse_kms_key_id: limit('s3_sse_kms_key_id', 'string', '', 'Key of it.', IGNORED),

@@ -139,7 +139,12 @@ export const limitsOfWrites = {
     'limits.max-structured-metadata-entries-count',
     'Most metadata labels of one line.',
   ),
-  otlp_config: complex('otlp_config', 'Which OTLP attributes become labels, metadata or nothing.', readOtlpConfig),
+  otlp_config: complex(
+    'otlp_config',
+    'Which OTLP attributes become labels, metadata or nothing.',
+    readOtlpConfig,
+    IGNORED,
+  ),
   block_ingestion_until: limit(
     'block_ingestion_until',
     'time',
@@ -202,8 +207,7 @@ export const limitsOfWrites = {
     'unordered_writes',
     'bool',
     'ingester.unordered-writes',
-    'Take lines that are not in order of time; always so here.',
-    IGNORED,
+    'Take lines that are not in order of time.',
   ),
   use_owned_stream_count: limit(
     'use_owned_stream_count',

@@ -197,7 +197,7 @@ export const schema = {
       ),
     },
     aws: s3(''),
-    object_prefix: text('', 'store.object-prefix', 'Put before the key of every object.'),
+    object_prefix: text('', 'store.object-prefix', 'Put before the key of every object.', { ignored: true }),
   },
   distributor: {
     max_recv_msg_size: size(100 * MB, 'distributor.max-recv-msg-size', 'Largest push as sent, compressed.', { min: 1 }),
@@ -228,6 +228,7 @@ export const schema = {
         ],
         'distributor.otlp.default_resource_attributes_as_index_labels',
         'Resource attributes of OTLP that become stream labels where a tenant says nothing else.',
+        { ignored: true },
       ),
     },
   },
@@ -328,7 +329,7 @@ export const schema = {
   },
   querier: {
     tail_max_duration: duration(HOUR, 'querier.tail-max-duration', 'How long one tail may last.', { min: 0 }),
-    max_concurrent: int(4, 'querier.max-concurrent', 'Queries that run at once; more wait.', { min: 1 }),
+    max_concurrent: int(4, 'querier.max-concurrent', 'Queries that run at once; more wait.', { min: 1, ignored: true }),
     multi_tenant_queries_enabled: bool(
       false,
       'querier.multi-tenant-queries-enabled',
@@ -344,7 +345,12 @@ export const schema = {
     }),
   },
   query_range: {
-    shard_aggregations: strings([], 'querier.shard-aggregations', 'Aggregations that may be approximate: approx_topk.'),
+    shard_aggregations: strings(
+      [],
+      'querier.shard-aggregations',
+      'Aggregations that may be approximate: approx_topk.',
+      { ignored: true },
+    ),
   },
   frontend: {
     max_body_size: size(10 * MB, 'frontend.max-body-size', 'Largest body of a query.', { min: 1 }),
@@ -357,9 +363,11 @@ export const schema = {
       2048,
       'querier.max-outstanding-requests-per-tenant',
       'Queries of one tenant that may wait.',
-      { min: 1 },
+      { min: 1, ignored: true },
     ),
-    log_queries_longer_than: duration(0, 'frontend.log-queries-longer-than', 'Log queries that take longer; 0: none.'),
+    log_queries_longer_than: duration(0, 'frontend.log-queries-longer-than', 'Log queries that take longer; 0: none.', {
+      ignored: true,
+    }),
   },
   limits_config: limitsFields,
   runtime_config: {
