@@ -1,7 +1,8 @@
 import { compileRegex } from '../regex/index.ts';
 import type { CompareOp, LabelFilter, Matcher } from '../syntax/ast.ts';
-import { formatBytes, parseBytes, parseGoDuration, parseGoFloat, UnitError } from '../units/index.ts';
+import { formatBytes, parseBytes, parseGoDuration, UnitError } from '../units/index.ts';
 import { compileIp, type IpPattern } from './ip.ts';
+import { readFloat } from './read-float.ts';
 import type { Row, RowStage } from './row.ts';
 import { lowerAscii } from './text.ts';
 
@@ -13,7 +14,7 @@ export function compileLabelFilter(filter: LabelFilter, row: Row): RowStage {
     case 'matcher':
       return new StringFilter(filter, row);
     case 'number_filter':
-      return new ConvertingFilter(filter, filter.value, parseGoFloat, row);
+      return new ConvertingFilter(filter, filter.value, readFloat, row);
     case 'duration_filter':
       return new ConvertingFilter(filter, filter.valueNs, parseGoDuration, row);
     case 'bytes_filter':

@@ -1,6 +1,7 @@
 import type { Unwrap } from '../syntax/ast.ts';
-import { parseBytes, parseGoDuration, parseGoFloat, UnitError } from '../units/index.ts';
+import { parseBytes, parseGoDuration, UnitError } from '../units/index.ts';
 import { compileLabelFilter } from './label-filter.ts';
+import { readFloat } from './read-float.ts';
 import type { Row, RowStage } from './row.ts';
 
 const SAMPLE_EXTRACTION_ERROR = 'SampleExtractionErr';
@@ -39,7 +40,7 @@ export class UnwrapStage implements RowStage {
 function converter(conversion: Unwrap['conversion']): (text: string) => number {
   switch (conversion) {
     case null:
-      return parseGoFloat;
+      return readFloat;
     case 'bytes':
       return parseBytes;
     case 'duration':

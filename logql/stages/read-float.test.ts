@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import fc from 'fast-check';
+import { parseGoFloat, UnitError } from '../units/index.ts';
+import { readFloat } from './read-float.ts';
+
+function outcome(read: (text: string) => number, text: string): number | string {
+  try {
+    return read(text);
+  } catch (error: unknown) {
+    if (error instanceof UnitError) return error.message;
+    throw error;
+  }
+}
+
+it('readFloat reads what parseGoFloat reads', () => {
+  const text = fc.string({ unit: fc.constantFrom(...'0123456789.-+e_xN '), maxLength: 18 });
+  fc.assert(
+    fc.property(fc.oneof(text, fc.integer().map(String), fc.double().map(String)), (value) => {
+      assert.deepEqual(outcome(readFloat, value), outcome(parseGoFloat, value));
+    }),
+    { numRuns: 1000 },
+  );
+});
