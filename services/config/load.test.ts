@@ -146,3 +146,14 @@ test('limits that are lists and mappings are checked inside', () => {
   const bad = 'limits_config:\n  otlp_config: {scope_attributes: [{action: index_label, regex: a}]}\n';
   assert.match(problemsOf(bad)[0]!, /loki\.yaml:2: limits_config\.otlp_config: scope attributes cannot become labels/);
 });
+
+test('TLS is refused rather than ignored', () => {
+  assert.match(
+    problemsOf('server: {http_tls_config: {cert_file: a, key_file: b}}\n')[0]!,
+    /cert_file: TLS is not served/,
+  );
+  assert.match(
+    problemsOf('{}', ['-server.grpc-tls-cert-path=x'])[0]!,
+    /-server\.grpc-tls-cert-path: TLS is not served/,
+  );
+});

@@ -57,6 +57,9 @@ export function loadConfig(args: readonly string[], options: LoadOptions = {}): 
     for (const [path, value] of found.values) values.set(path, value);
   }
   for (const [path, value] of commandLine.values) values.set(path, value);
+  problems.push(
+    ...ignored.filter(isDangerousToIgnore).map((name) => `${name}: TLS is not served here; put a proxy in front`),
+  );
   const config = buildConfig(schema, values) as Config;
   problems.push(...contradictions(config));
   if (problems.length > 0) throw new ConfigError(problems);
@@ -87,6 +90,10 @@ function readConfigFile(
     throw error;
   }
 }
+
+/** Who asks for TLS must not get plain text with a warning. */
+const isDangerousToIgnore = (name: string): boolean =>
+  /^(server\.(http|grpc)_tls_config\.|-server\.(http|grpc)-tls-)/.test(name);
 
 /** Values that are each right and cannot stand together. */
 function contradictions(config: Config): string[] {
