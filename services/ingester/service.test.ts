@@ -418,6 +418,25 @@ describe('flushing', () => {
 });
 
 describe('reading the log again', () => {
+  it('leaves the log alone when it is stopped while reading', async () => {
+    const first = await started();
+    for (let i = 0; i < 300; i++) await push(first, numbered(i, i + 1));
+    const copy = await mkdtemp(join(tmpdir(), 'ingester-'));
+    copies.push(copy);
+    for (const name of await readdir(directory)) if (name !== 'lock') await cp(join(directory, name), join(copy, name));
+    const second = new Ingester(ingesterOptions(copy, sink, clock, { config: { flushBytes: 2_000 } }));
+    sink.after = () => {
+      sink.after = () => {};
+      void second.stop(10_000);
+    };
+    await assert.rejects(second.start(), /stopped/);
+    sink.restart();
+    const third = await started({}, copy);
+    const all = [...sink.rows('t'), ...(await recentOf(third))].sort();
+    const expected = numbered(0, 300).map((_, i) => row(i));
+    assert.deepEqual(all, expected.sort());
+  });
+
   it('brings back exactly the rows that were there, whatever was pushed, cut, stored or interrupted', async () => {
     const row = fc.tuple(
       fc.integer({ min: 0, max: 5000 }),

@@ -69,6 +69,7 @@ export class Ingester implements IngesterClient {
   #wal: Wal | null = null;
   #flusher: Flusher | null = null;
   #state: State = 'new';
+  #started: Promise<void> | null = null;
 
   constructor(options: IngesterOptions) {
     this.id = options.id;
@@ -88,8 +89,16 @@ export class Ingester implements IngesterClient {
     return this.#state === 'running';
   }
 
-  /** Opens the log and brings back what is in it. Throws WalLockedError when another process uses it. */
-  async start(): Promise<void> {
+  /**
+   * Opens the log and brings back what is in it. Throws WalLockedError when another process uses it; rejects when it is
+   * stopped meanwhile, and leaves the log as it was.
+   */
+  start(): Promise<void> {
+    this.#started = this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     const { wal: walOptions, sink, config, clock, logger, random = Math.random } = this.#options;
     this.#state = 'starting';
     this.#wal = await Wal.open({ ...walOptions, clock, logger });
@@ -109,7 +118,7 @@ export class Ingester implements IngesterClient {
     try {
       await this.#replay(this.#wal);
     } catch (error: unknown) {
-      await this.#wal.close(); // another attempt, or another process, must find the directory free
+      await this.#wal.close(); // another process must find the directory free
       throw error;
     }
     this.#flusher.start();
@@ -193,8 +202,14 @@ export class Ingester implements IngesterClient {
   /** Refuses pushes, stores what it can until the deadline, and closes the log, which keeps the rest. */
   async stop(deadlineMs: number): Promise<void> {
     if (this.#state === 'new' || this.#state === 'stopping') return;
+    const wasStarting = this.#state === 'starting';
     this.#state = 'stopping';
     const { clock, logger } = this.#options;
+    if (wasStarting) {
+      // The log has rows that nobody read yet: it stays, and reading ends at the next record.
+      await Promise.all([this.#flusher?.stop(), this.#cutter.stop(), this.#started?.catch(() => {})]); // told to its caller
+      return;
+    }
     const given = new AbortController();
     const flushed = this.#flusher!.flushAll().then(
       () => true,
@@ -365,15 +380,21 @@ export class Ingester implements IngesterClient {
     wal.start();
     let rows = 0;
     await wal.replay(async (record) => {
+      this.#assertNotStopped();
       if (record.type !== RECORD_PUSH) return;
       rows += this.#replayPush(record, marks);
       await this.#relieve();
     });
+    this.#assertNotStopped();
     metrics.replayActive.set(0);
     metrics.replayDuration.set((performance.now() - started) / 1000);
     metrics.walBytes.set(wal.sizeBytes);
     if (records > 0)
       logger.info('the write-ahead log was read', { records, rows, ms: Math.round(performance.now() - started) });
+  }
+
+  #assertNotStopped(): void {
+    if (this.#state === 'stopping') throw new Error('stopped while the write-ahead log was read');
   }
 
   #replayPush(record: WalRecord, marks: StoredMarks): number {
