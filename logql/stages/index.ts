@@ -1,6 +1,6 @@
 export { checkStages } from './check-stages.ts';
 export { compileMatchers } from './matchers.ts';
-export { compilePipeline, type PipelineOptions, validateStages } from './pipeline.ts';
+export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';
 export { decodeUtf8, encodeUtf8 } from './text.ts';
 export type { GroupingMode, GroupLabels, Pipeline } from './types.ts';

@@ -22,11 +22,6 @@ export function compilePipeline(options: PipelineOptions): Pipeline {
   return new StagePipeline(options);
 }
 
-/** Throws what `compilePipeline` would throw for these stages. */
-export function validateStages(stages: readonly Stage[]): void {
-  compilePipeline({ stages, grouping: { kind: 'categories' } });
-}
-
 class StagePipeline implements Pipeline {
   readonly needsLines: boolean;
   readonly needsMetadata: ReadonlySet<string> | null;
