@@ -7,8 +7,9 @@ const HEXADECIMAL = /^([+-]?)0[xX](_?[0-9a-fA-F][0-9a-fA-F_]*|)(?:\.([0-9a-fA-F_
 
 /** Go's `strconv.ParseFloat(text, 64)`. `inf`, `infinity` and `nan` in any case; hexadecimal with exponent (`0x1p-2`). */
 export function parseGoFloat(text: string): number {
-  if (DECIMAL.test(text)) {
-    const value = Number(text);
+  const digits = text.includes('_') ? withoutSeparators(text) : text;
+  if (DECIMAL.test(digits)) {
+    const value = Number(digits);
     if (!Number.isFinite(value)) throw rangeError(text);
     return value;
   }
@@ -29,6 +30,11 @@ function parseHexadecimal(text: string): number {
   const value = scaleBinary(BigInt(`0x${digits}`), shift);
   if (!Number.isFinite(value)) throw rangeError(text);
   return sign === '-' ? -value : value;
+}
+
+/** `1_000` is 1000 to Go; an underscore anywhere else than between two digits stays, and is an error. */
+function withoutSeparators(text: string): string {
+  return text.replaceAll(/(?<=[0-9])_(?=[0-9])/g, '');
 }
 
 /** In Go's literals an underscore stands between two digits or between the prefix and a digit. */

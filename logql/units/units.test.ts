@@ -168,6 +168,7 @@ describe('floats', () => {
     ['0x1p-2', 0.25],
     ['-0x1.8p1', -3],
     ['0x1_0p0', 16],
+    ['1_000.5', 1000.5],
     ['0x_1p0', 1],
     ['0x.8p0', 0.5],
     ['0x1p-1074', 5e-324],
@@ -175,7 +176,7 @@ describe('floats', () => {
     ['1e-400', 0],
   ];
   for (const [text, value] of values) test(`${text} reads as ${value}`, () => assert.equal(parseGoFloat(text), value));
-  for (const text of ['', ' 1', '1_0', '0x1', '1e', '+nan', '0b1', '0x1__0p0', 'info', '1,5', '0x1p1_']) {
+  for (const text of ['', ' 1', '1__0', '_1', '1_', '0x1', '1e', '+nan', '0b1', '0x1__0p0', 'info', '1,5', '0x1p1_']) {
     test(`${JSON.stringify(text)} is refused`, () =>
       fails(() => parseGoFloat(text), `strconv.ParseFloat: parsing ${quoteGo(text)}: invalid syntax`));
   }
