@@ -25,9 +25,10 @@ export class DropStage implements RowStage {
   run(row: Row): boolean {
     for (const { id, match } of this.#choices) {
       if (match !== null && !match(row.getVisible(id) ?? '')) continue;
+      // Labels of these names that a line brought along stay.
       if (id === ERROR_ID) row.error = '';
       else if (id === ERROR_DETAILS_ID) row.errorDetails = '';
-      row.drop(id);
+      else row.drop(id);
     }
     return true;
   }

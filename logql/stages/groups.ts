@@ -1,5 +1,5 @@
 import { type Label, type Labels, labelsKey, sortLabels } from '../labels.ts';
-import { ERROR_DETAILS_LABEL, ERROR_LABEL, type Row } from './row.ts';
+import { ERROR_DETAILS_LABEL, ERROR_ID, ERROR_LABEL, type Row } from './row.ts';
 import { detach } from './text.ts';
 import type { GroupingMode, GroupLabels } from './types.ts';
 
@@ -24,7 +24,7 @@ export class Groups {
   constructor(mode: GroupingMode, row: Row, keepErrors: boolean) {
     this.#mode = mode;
     this.#keepErrors = keepErrors;
-    this.#byIds = mode.kind === 'by' ? mode.labels.map((name) => row.id(name)) : [];
+    this.#byIds = mode.kind === 'by' ? [...new Set(mode.labels)].map((name) => row.id(name)) : [];
     this.#left = new Set(mode.kind === 'without' ? mode.labels : []);
   }
 
@@ -45,14 +45,15 @@ export class Groups {
 
   #ofGrouped(row: Row): number {
     let node = this.#byRoot;
-    for (const id of this.#byIds) node = this.#step(node, row.getVisible(id));
+    for (const id of this.#byIds) node = this.#step(node, groupValue(row, id));
     if (node.group < 0) {
       const labels: Label[] = [];
       for (const id of this.#byIds) {
-        const value = row.getVisible(id);
+        const value = groupValue(row, id);
         if (value !== undefined) labels.push([row.names[id]!, detach(value)]);
       }
-      node.group = this.#groupOf({ ...NO_CATEGORIES, merged: sortLabels(labels), error: '' });
+      const error = this.#byIds.includes(ERROR_ID) && row.error === '' ? errorOfLine(row) : '';
+      node.group = this.#groupOf({ ...NO_CATEGORIES, merged: sortLabels(labels), error });
     }
     return node.group;
   }
@@ -92,7 +93,7 @@ export class Groups {
     if (row.error !== '') parsed.push([ERROR_LABEL, row.error]);
     if (row.errorDetails !== '') parsed.push([ERROR_DETAILS_LABEL, detach(row.errorDetails)]);
     const merged = sortLabels([...stream, ...structuredMetadata, ...parsed]);
-    const error = this.#keepErrors ? '' : row.error;
+    const error = row.error === '' ? errorOfLine(row) : this.#keepErrors ? '' : row.error;
     if (this.#mode.kind !== 'categories') return { ...NO_CATEGORIES, merged, error };
     return {
       merged,
@@ -131,6 +132,16 @@ export class Groups {
     this.#streams.clear();
     this.#byRoot = new Node();
   }
+}
+
+/** An error of the pipeline hides a label of that name that the line brought along. */
+function groupValue(row: Row, id: number): string | undefined {
+  return id === ERROR_ID && row.error !== '' ? row.error : row.get(id);
+}
+
+/** A line that brings its own `__error__` fails a metric query like an error of the pipeline. */
+function errorOfLine(row: Row): string {
+  return row.get(ERROR_ID) ?? '';
 }
 
 type NodeKey = string | number | null | undefined;

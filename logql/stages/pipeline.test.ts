@@ -157,6 +157,15 @@ describe('metric pipelines', () => {
     assert.equal(print(ran!.labels.merged), '__error__="JSONParserErr"');
   });
 
+  it('fail for an error that the line itself names', () => {
+    const line = '{"__error__":"mine"}';
+    for (const grouping of [{ kind: 'all' }, { kind: 'by', labels: ['__error__', '__error__'] }] as const) {
+      const [ran] = runLines('| json | drop __error__', [line], { grouping, stream: [] });
+      assert.equal(ran!.labels.error, 'mine');
+      assert.equal(print(ran!.labels.merged), '__error__="mine"');
+    }
+  });
+
   it('stop parsing when all needed labels are found', () => {
     const [ran] = runLines('| json', ['{"a":1, broken'], { grouping: { kind: 'by', labels: ['a'] } });
     assert.equal(print(ran!.labels.merged), 'a="1"');
