@@ -2,6 +2,7 @@ import { RegexError } from '../regex/index.ts';
 import type { Expr, LabelFormatItem, Stage } from '../syntax/ast.ts';
 import { ParseError, printStage } from '../syntax/index.ts';
 import { compilePipeline } from './pipeline.ts';
+import { withoutIdleLineFormats } from './plan-stages.ts';
 import { StageError } from './stage-error.ts';
 
 /**
@@ -13,9 +14,12 @@ export function checkStages(expr: Expr): void {
     case 'log':
       for (const stage of expr.stages) checkStage(stage);
       return;
-    case 'range_aggregation':
-      checkStages(expr.range.log);
+    case 'range_aggregation': {
+      const { stages } = expr.range.log;
+      const readsLength = expr.op === 'bytes_over_time' || expr.op === 'bytes_rate';
+      for (const stage of readsLength ? stages : withoutIdleLineFormats(stages)) checkStage(stage);
       return;
+    }
     case 'vector_aggregation':
     case 'label_replace':
       checkStages(expr.expr);

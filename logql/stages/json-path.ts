@@ -13,8 +13,11 @@ type Token =
  * `cannot parse expression [a b]: syntax error: unexpected FIELD`.
  */
 export function parseJsonPath(expression: string): readonly JsonStep[] {
+  const { tokens, strange } = tokenize(expression);
   try {
-    return parseSteps(tokenize(expression));
+    const steps = parseSteps(tokens);
+    if (strange !== '') throw new PathError(`unexpected char ${strange}`);
+    return steps;
   } catch (error: unknown) {
     if (!(error instanceof PathError)) throw error;
     throw new StageError(`cannot parse expression [${expression}]: ${error.message}`, { cause: error });
@@ -35,7 +38,7 @@ function parseSteps(tokens: readonly Token[]): readonly JsonStep[] {
     steps.push(first.text);
     at++;
   } else if (first.kind !== 'LSB') {
-    throw unexpected(['FIELD', 'LSB']);
+    throw unexpected(['LSB', 'FIELD']);
   }
   for (;;) {
     const token = tokens[at]!;
@@ -61,22 +64,20 @@ function parseSteps(tokens: readonly Token[]): readonly JsonStep[] {
   }
 }
 
-function tokenize(expression: string): Token[] {
+/** A character that belongs to no token ends the expression; it is the error only when nothing is missing before it. */
+function tokenize(expression: string): { readonly tokens: readonly Token[]; readonly strange: string } {
   const tokens: Token[] = [];
-  const token = /\s*(?:([A-Za-z_][A-Za-z0-9_]*)|(\d+)|"([^"]*)"|([.[\]])|(.))/sy;
+  const token = /\s*(?:([A-Za-z_][A-Za-z0-9_]*)|(\d+)|"([^"]*)"|([.[\]])|(\S))/suy;
   for (;;) {
-    const start = token.lastIndex;
     const found = token.exec(expression);
-    if (found === null) {
-      if (expression.slice(start).trim() !== '') throw new PathError('syntax error');
-      tokens.push({ kind: '$end' });
-      return tokens;
-    }
-    const [, field, index, string, sign, other] = found;
+    const [, field, index, string, sign, strange = ''] = found ?? [];
     if (field !== undefined) tokens.push({ kind: 'FIELD', text: field });
     else if (index !== undefined) tokens.push({ kind: 'INDEX', index: Number(index) });
     else if (string !== undefined) tokens.push({ kind: 'STRING', text: string });
     else if (sign !== undefined) tokens.push({ kind: sign === '.' ? 'DOT' : sign === '[' ? 'LSB' : 'RSB' });
-    else throw new PathError(`unexpected char ${other}`);
+    else {
+      tokens.push({ kind: '$end' });
+      return { tokens, strange };
+    }
   }
 }

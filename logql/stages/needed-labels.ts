@@ -4,6 +4,8 @@
  */
 export class NeededLabels {
   readonly names: ReadonlySet<string>;
+  /** What was asked for, without the names that parsers know it by. */
+  readonly asked: ReadonlySet<string>;
 
   /** `null`: all labels. */
   static of(names: Iterable<string> | null): NeededLabels | null {
@@ -12,7 +14,8 @@ export class NeededLabels {
 
   constructor(names: Iterable<string>) {
     const all = new Set<string>();
-    for (const name of names) {
+    this.asked = new Set(names);
+    for (const name of this.asked) {
       all.add(name);
       // A parser is asked for the name before it knows that the stream has it too.
       if (name.endsWith('_extracted')) all.add(name.slice(0, -'_extracted'.length));

@@ -1,5 +1,6 @@
 import type { LogfmtParser } from '../syntax/ast.ts';
 import { sanitizeLabelName } from './label-name.ts';
+import { parseLogfmtKey } from './logfmt-key.ts';
 import { LogfmtScanner } from './logfmt-scan.ts';
 import type { NeededLabels } from './needed-labels.ts';
 import type { Row, RowStage } from './row.ts';
@@ -57,12 +58,15 @@ export class LogfmtExpressionStage implements RowStage {
   readonly #scanner = new LogfmtScanner();
   readonly #keys = new KeyCache();
   readonly #labelIds: readonly number[];
+  /** Labels that the query asks for; null for all. */
+  readonly #askedIds: readonly number[] | null;
   /** Labels by the id of the key that they take. */
   readonly #targets = new Map<number, number[]>();
 
-  constructor(parser: LogfmtParser, row: Row) {
+  constructor(parser: LogfmtParser, row: Row, needed: NeededLabels | null) {
     this.#strict = parser.strict;
-    const expressions = new Map(parser.extractions.map(({ label, expression }) => [label, expression]));
+    const expressions = new Map(parser.extractions.map(({ label, expression }) => [label, parseLogfmtKey(expression)]));
+    this.#askedIds = needed === null ? null : [...needed.asked].map((name) => row.id(name));
     this.#labelIds = [...expressions.keys()].map((label) => row.id(label));
     for (const [label, expression] of expressions) {
       const key = row.id(expression);
@@ -92,9 +96,23 @@ export class LogfmtExpressionStage implements RowStage {
         const id = row.parserId(label);
         if (id === label || !row.isParsed(id)) row.setParsed(id, scanner.value());
       }
+      if (this.#hasAll(row)) break;
     }
     if (this.#strict && scanner.error !== '') row.fail(LOGFMT_PARSER_ERROR, scanner.error);
     for (const id of this.#labelIds) if (row.get(id) === undefined) row.setParsed(id, '');
+    return true;
+  }
+
+  /**
+   * Whether a metric query has all the labels that it asks for. Loki counts a listed label as found before it looks at
+   * the line, so that the first listed key of a line may be the only one that gets a value.
+   */
+  #hasAll(row: Row): boolean {
+    if (this.#askedIds === null) return false;
+    for (const id of this.#askedIds) {
+      const isListed = this.#labelIds.includes(id) && row.parserId(id) === id;
+      if (!isListed && !row.isParsed(id)) return false;
+    }
     return true;
   }
 }

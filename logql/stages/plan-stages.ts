@@ -96,7 +96,9 @@ function compileStage(
     case 'json':
       return stage.extractions.length > 0 ? new JsonExpressionStage(stage, row) : new JsonStage(needed);
     case 'logfmt':
-      return stage.extractions.length > 0 ? new LogfmtExpressionStage(stage, row) : new LogfmtStage(stage, needed);
+      return stage.extractions.length > 0
+        ? new LogfmtExpressionStage(stage, row, needed)
+        : new LogfmtStage(stage, needed);
     case 'regexp':
       return new RegexpStage(stage, row, needed);
     case 'pattern':
@@ -143,7 +145,7 @@ function hoistLineFilters(stages: readonly Stage[]): { blockFilters: LineFilter[
 }
 
 /** In a metric query a formatted line that nobody reads is not made, and cannot fail. */
-function withoutIdleLineFormats(stages: readonly Stage[]): readonly Stage[] {
+export function withoutIdleLineFormats(stages: readonly Stage[]): readonly Stage[] {
   return stages.filter(
     (stage, i) =>
       stage.kind !== 'line_format' || stages.slice(i).some((later) => isParser(later) || later.kind === 'line_filter'),
