@@ -4,6 +4,7 @@ import type { Clock } from '../../storage/host/clock.ts';
 import { TENANT_LABEL, withTenant } from '../../storage/scan/tenant-label.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
+import type { RecentRequest } from '../rpc/ingester.ts';
 import type { Bounds } from './params.ts';
 import { limitBounds, strictest } from './query-limits.ts';
 import { resolveTenants, type Sources, selectStreams } from './select.ts';
@@ -56,12 +57,12 @@ export class Metadata {
     const names = new Set<string>();
     for (const tenant of ids) {
       const before = names.size;
-      for (const name of await this.#sources.catalog.labelNames({ tenant, matchers, ...bounds })) names.add(name);
-      for (const ingester of this.#sources.ingesters()) {
-        for (const { labels } of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
-          for (const [name] of labels) names.add(name);
-        }
-      }
+      const [stored, recent] = await Promise.all([
+        this.#sources.catalog.labelNames({ tenant, matchers, ...bounds }),
+        this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
+      ]);
+      for (const name of stored) names.add(name);
+      for (const labels of recent) for (const [name] of labels) names.add(name);
       if (tenants.federated && names.size > before) names.add(TENANT_LABEL);
     }
     return [...names].sort();
@@ -75,13 +76,12 @@ export class Metadata {
     if (tenants.federated && name === TENANT_LABEL) return [...ids].sort();
     const values = new Set<string>();
     for (const tenant of ids) {
-      const request = { tenant, matchers, ...bounds };
-      for (const value of await this.#sources.catalog.labelValues(request, name)) values.add(value);
-      for (const ingester of this.#sources.ingesters()) {
-        for (const { labels } of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
-          for (const [other, value] of labels) if (other === name) values.add(value);
-        }
-      }
+      const [stored, recent] = await Promise.all([
+        this.#sources.catalog.labelValues({ tenant, matchers, ...bounds }, name),
+        this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
+      ]);
+      for (const value of stored) values.add(value);
+      for (const labels of recent) for (const [other, value] of labels) if (other === name) values.add(value);
     }
     return [...values].sort();
   }
@@ -95,9 +95,11 @@ export class Metadata {
       const { ids, matchers } = resolveTenants(tenants, group);
       for (const tenant of ids) {
         const request = { tenant, matchers, ...bounds };
-        const recent = await Promise.all(this.#sources.ingesters().map((ingester) => ingester.recent(request)));
-        const lists = [await this.#sources.catalog.series(request), ...recent.map((r) => r.map((s) => s.labels))];
-        for (const own of lists.flat()) {
+        const [stored, recent] = await Promise.all([
+          this.#sources.catalog.series(request),
+          this.#recentLabels(request),
+        ]);
+        for (const own of [...stored, ...recent]) {
           const labels = tenants.federated ? withTenant(own, tenant) : own;
           found.set(labelsKey(labels), labels);
         }
@@ -152,6 +154,15 @@ export class Metadata {
       matcherNames: [...new Set(matchers.map((m) => m.name))],
       maxSeries: limits.volume_max_series,
     });
+  }
+
+  /**
+   * Label sets of streams in the ingesters. Ask in the tick in which the catalog is asked: rows move from here to there
+   * within one tick, and a stream whose rows move between two questions would be seen by neither.
+   */
+  async #recentLabels(request: RecentRequest): Promise<Labels[]> {
+    const lists = await Promise.all(this.#sources.ingesters().map((ingester) => ingester.recent(request)));
+    return lists.flatMap((streams) => streams.map((stream) => stream.labels));
   }
 
   #bounds(tenants: Tenants, asked: Bounds): Bounds | null {

@@ -91,13 +91,17 @@ export async function selectStreams(
       : resolveTenants(tenants, selection.matchers);
   const began = performance.now();
   const ingesters = sources.ingesters();
-  const asked = ids.map((tenant) => ({
-    tenant,
-    recent: ingesters.map((ingester) => ingester.recent({ tenant, matchers, startNs, endNs })),
-    stored: sources.catalog.select({ tenant, matchers, startNs, endNs }),
-  }));
+  // Joined here: a promise that fails while another tenant's is waited for must already have its listener.
+  const asked = await Promise.all(
+    ids.map(async (tenant) => {
+      const request = { tenant, matchers, startNs, endNs };
+      const recent = ingesters.map((ingester) => ingester.recent(request));
+      const [storedSeries, ...recentLists] = await Promise.all([sources.catalog.select(request), ...recent]);
+      return { tenant, storedSeries, recentLists };
+    }),
+  );
   const found: { labels: Labels; tenant: string | null; blocks: BlockRef[] }[] = [];
-  for (const { tenant, recent, stored } of asked) {
+  for (const { tenant, storedSeries, recentLists } of asked) {
     const streams = new Map<string, (typeof found)[number]>();
     const streamOf = (labels: Labels) => {
       const key = labelsKey(labels);
@@ -109,7 +113,6 @@ export async function selectStreams(
       }
       return stream;
     };
-    const [storedSeries, ...recentLists] = await Promise.all([stored, ...recent]);
     for (const series of storedSeries) {
       const { blocks } = streamOf(series.labels);
       for (const block of series.blocks) {
