@@ -175,6 +175,20 @@ describe('rate of a stream', () => {
     );
   });
 
+  it('gives tokens also after the clock was set back', () => {
+    const bucket = new TokenBucket();
+    const at = (nowMs: number) => ({ rateBytes: 100, burstBytes: 100, nowMs });
+    assert.deepEqual(
+      [
+        bucket.allow(100, at(1_000_000)),
+        bucket.allow(100, at(0)),
+        bucket.allow(100, at(500)),
+        bucket.allow(100, at(1000)),
+      ],
+      [true, false, false, true],
+    );
+  });
+
   it('prints sizes by the largest unit that divides them', () => {
     assert.deepEqual([0, 60, 1024, 3 << 20, 1536 << 10, 1500, 2 ** 30].map(formatByteSize), [
       '0B',

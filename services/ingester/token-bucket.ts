@@ -13,11 +13,13 @@ export class TokenBucket {
 
   /** Takes `bytes` tokens when there are enough, else none. */
   allow(bytes: number, { rateBytes, burstBytes, nowMs }: BucketRules): boolean {
-    const elapsedMs = Math.max(0, nowMs - this.#atMs);
+    // The clock was set back: tokens come again from there, not from the time that it showed before.
+    if (nowMs < this.#atMs) this.#atMs = nowMs;
+    const elapsedMs = nowMs - this.#atMs;
     const tokens = Math.min(burstBytes, this.#tokens + (elapsedMs / 1000) * rateBytes);
     if (bytes > tokens) return false;
     this.#tokens = tokens - bytes;
-    this.#atMs = Math.max(nowMs, this.#atMs);
+    this.#atMs = nowMs;
     return true;
   }
 }
