@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 
 /** What the log asks of a file system. Tests wrap it to fail the nth write. */
 export interface WalFiles {
@@ -9,6 +9,7 @@ export interface WalFiles {
   create(path: string): Promise<WalFile>;
   /** Opens for reading and truncating. */
   open(path: string): Promise<WalFile>;
+  /** A file that is not there is no error. */
   remove(path: string): Promise<void>;
   /** Makes created and removed names survive a power loss. */
   syncDirectory(directory: string): Promise<void>;
@@ -31,7 +32,7 @@ export const nodeFiles: WalFiles = {
   list: (directory) => readdir(directory),
   create: async (path) => fileOf(await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o640)),
   open: async (path) => fileOf(await open(path, 'r+')),
-  remove: (path) => unlink(path),
+  remove: (path) => rm(path, { force: true }),
   syncDirectory: async (directory) => {
     const handle = await open(directory, 'r');
     try {

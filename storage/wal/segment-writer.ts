@@ -171,6 +171,7 @@ export class SegmentWriter {
   async #begin(firstSequence: number): Promise<WalFile> {
     const { files, directory, fsync } = this.#options;
     const id = this.#nextSegmentId++;
+    await files.makeDirectory(directory); // somebody may have removed it
     const file = await files.create(join(directory, segmentName(id)));
     this.#segments.push({ id, bytes: 0 });
     try {
@@ -179,8 +180,8 @@ export class SegmentWriter {
     } catch (error: unknown) {
       // A segment without its header is nothing; a full disk must not collect one an attempt.
       await this.#abandon(file);
-      await files.remove(join(directory, segmentName(id)));
       this.#segments.pop();
+      await files.remove(join(directory, segmentName(id)));
       throw error;
     }
     return file;

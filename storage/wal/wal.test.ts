@@ -280,6 +280,17 @@ describe('write-ahead log', () => {
     );
   });
 
+  it('goes on in a new directory when its own was removed, and drops segments that are gone', async () => {
+    const wal = await started({ segmentBytes: 64 });
+    for (const text of ['a', 'b']) await wal.append(1, Buffer.alloc(64, text)).written;
+    await rm(directory, { recursive: true });
+    await wal.append(1, Buffer.from('c')).written;
+    await wal.truncateBefore(wal.segmentId);
+    assert.equal(wal.oldestSegmentId, wal.segmentId);
+    await wal.close();
+    assert.deepEqual((await contents()).texts, ['c']);
+  });
+
   it('reads records longer than its window with an aligned payload', async () => {
     const wal = await started();
     const big = Buffer.alloc((3 << 20) + 5, 7);
