@@ -1,4 +1,5 @@
 export { checkStages } from './check-stages.ts';
+export { type LineField, type LineFields, readLineFields } from './line-fields.ts';
 export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';

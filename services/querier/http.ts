@@ -1,12 +1,13 @@
-import type { Matcher } from '../../logql/syntax/ast.ts';
 import { formatQuery, parseMatchers, parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { HttpError } from '../http/http-error.ts';
 import type { HttpMethod, HttpRequest, HttpResponse, Route } from '../http/types.ts';
+import { Detector } from './detected.ts';
 import { toHttpError } from './errors.ts';
 import { jsonLabels, jsonSeconds } from './json.ts';
 import { renderLegacy } from './legacy-response.ts';
 import { parseEncodingFlags } from './log-response.ts';
+import { optionalMatchers } from './matchers-param.ts';
 import type { Metadata } from './metadata.ts';
 import {
   BadRequestError,
@@ -58,6 +59,9 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
     route('/loki/api/v1/index/stats', (r) => handlers.indexStats(r)),
     route('/loki/api/v1/index/volume', (r) => handlers.volume(r, false)),
     route('/loki/api/v1/index/volume_range', (r) => handlers.volume(r, true)),
+    route('/loki/api/v1/detected_labels', (r) => handlers.detectedLabels(r)),
+    route('/loki/api/v1/detected_fields', (r) => handlers.detectedFields(r)),
+    route('/loki/api/v1/detected_field/{name}/values', (r) => handlers.detectedValues(r)),
     route('/api/prom/query', (r) => handlers.legacyQuery(r)),
     route('/api/prom/label', (r) => handlers.labels(r)),
     route('/api/prom/label/{name}/values', (r) => handlers.labelValues(r)),
@@ -78,11 +82,13 @@ class QuerierHandlers {
   readonly #querier: Querier;
   readonly #metadata: Metadata;
   readonly #clock: Clock;
+  readonly #detector: Detector;
 
   constructor(options: QuerierHttpOptions) {
     this.#querier = options.querier;
     this.#metadata = options.metadata;
     this.#clock = options.clock;
+    this.#detector = new Detector(options);
   }
 
   async range(request: HttpRequest): Promise<HttpResponse> {
@@ -159,6 +165,18 @@ class QuerierHandlers {
     );
   }
 
+  async detectedLabels(request: HttpRequest): Promise<HttpResponse> {
+    return this.#detector.labels(await request.form(), request.tenants());
+  }
+
+  async detectedFields(request: HttpRequest): Promise<HttpResponse> {
+    return this.#detector.fields(await request.form(), contextOf(request));
+  }
+
+  async detectedValues(request: HttpRequest): Promise<HttpResponse> {
+    return this.#detector.values(request.params['name']!, await request.form(), contextOf(request));
+  }
+
   async formatQuery(request: HttpRequest): Promise<HttpResponse> {
     const form = await request.form();
     const data = formatQuery(parseQuery(form.get('query') ?? ''));
@@ -190,11 +208,6 @@ function contextOf(request: HttpRequest): QueryContext {
 
 function flagsOf(request: HttpRequest): readonly string[] {
   return parseEncodingFlags(request.header('x-loki-response-encoding-flags'));
-}
-
-/** A selector that may be left out. Empty and absent mean all streams. */
-function optionalMatchers(text: string | null): readonly Matcher[] {
-  return text === null || text === '' ? [] : parseMatchers(text);
 }
 
 function parseVolumeLimit(text: string | null): number {

@@ -5,6 +5,7 @@ import { TENANT_LABEL, withTenant } from '../../storage/scan/tenant-label.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
 import type { RecentRequest } from '../rpc/ingester.ts';
+import type { LabelValues } from './detected-labels.ts';
 import type { Bounds } from './params.ts';
 import { limitBounds, strictest } from './query-limits.ts';
 import { resolveTenants, type Sources, selectStreams } from './select.ts';
@@ -84,6 +85,32 @@ export class Metadata {
       for (const labels of recent) for (const [other, value] of labels) if (other === name) values.add(value);
     }
     return [...values].sort();
+  }
+
+  /** Values of every stream label, one map a tenant. */
+  async labelsWithValues(tenants: Tenants, asked: Bounds, asks: readonly Matcher[]): Promise<LabelValues[]> {
+    const bounds = this.#bounds(tenants, asked);
+    if (!bounds) return [];
+    const { ids, matchers } = resolveTenants(tenants, asks);
+    const all: LabelValues[] = [];
+    for (const tenant of ids) {
+      const request = { tenant, matchers, ...bounds };
+      const labels = new Map<string, Set<string>>();
+      for (const name of await this.#sources.catalog.labelNames(request)) {
+        labels.set(name, new Set(await this.#sources.catalog.labelValues(request, name)));
+      }
+      for (const ingester of this.#sources.ingesters()) {
+        for (const stream of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
+          for (const [name, value] of stream.labels) {
+            const values = labels.get(name);
+            if (values === undefined) labels.set(name, new Set([value]));
+            else values.add(value);
+          }
+        }
+      }
+      all.push(labels);
+    }
+    return all;
   }
 
   /** Label sets of the streams that any of the matcher lists selects, each once, in order. */

@@ -10,7 +10,7 @@ import type { Limits, LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
-import { BadRequestError, type InstantParams, type RangeParams } from './params.ts';
+import { BadRequestError, type Bounds, type InstantParams, type RangeParams } from './params.ts';
 import { checkBlocked, checkEntriesLimit, checkExpression, limitBounds, strictest } from './query-limits.ts';
 import { ScanSession } from './scan-session.ts';
 import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
@@ -121,6 +121,30 @@ export class Querier {
     return this.#timed(this.limitsOf(context.tenants), context, stats, (session) =>
       runLogQuery(this.#options.sources, session, expr, params, context.tenants, stats),
     );
+  }
+
+  /**
+   * The newest entries of a log query given as text, under the limits of a query. Throws as `range`, and
+   * BadRequestError for a metric query.
+   */
+  async newestEntries(
+    query: string,
+    asked: Bounds,
+    limit: number,
+    context: QueryContext,
+  ): Promise<readonly LogEntry[]> {
+    const limits = this.limitsOf(context.tenants);
+    const expr = parseQuery(query);
+    if (expr.kind !== 'log') throw new BadRequestError('only log selector is supported');
+    checkEntriesLimit(limits, limit);
+    checkExpression(limits, expr);
+    checkBlocked(limits, query, expr);
+    checkTenantMatchers(context.tenants, expr);
+    checkStages(expr);
+    const bounds = limitBounds(limits, asked, this.#options.clock.nowNs());
+    if (bounds === null) return [];
+    const periodNs = BigInt(limits.split_queries_by_interval * NS_PER_MS);
+    return this.entries(expr, { ...bounds, limit, direction: 'backward', intervalNs: 0n, periodNs }, context);
   }
 
   limitsOf(tenants: Tenants): Limits {
