@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../host/logger.ts';
 import { ScanError, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts';
+import { type Queued, WaitingJobs } from './waiting-jobs.ts';
 
 /** A worker died with work in its hands. The work can be done again by another one. */
 export class WorkerLostError extends Error {
@@ -22,9 +23,11 @@ export interface WorkOptions {
   readonly signal?: AbortSignal;
   /** Only this worker (an index below `size`) may do it. */
   readonly worker?: number;
+  /** Whose work it is: owners take turns while more waits than there are workers for. */
+  readonly owner?: string;
 }
 
-interface Job {
+interface Job extends Queued {
   readonly id: number;
   readonly request: WorkerRequest;
   readonly resolve: (value: unknown) => void;
@@ -41,14 +44,14 @@ const STRAY_MS = 5000;
 const RESPAWN_MS = 1000;
 
 /**
- * A fixed number of worker threads. Jobs start in order of arrival; a worker that dies is replaced and its jobs reject
- * with WorkerLostError. Blocks are encoded and scanned here, so that the main thread does neither.
+ * A fixed number of worker threads. Who waits when is told by `WaitingJobs`; a worker that dies is replaced and its jobs
+ * reject with WorkerLostError. Blocks are encoded and scanned here, so that the main thread does neither.
  */
 export class WorkerPool {
   readonly size: number;
   readonly #options: WorkerPoolOptions;
   readonly #workers: (PoolWorker | null)[] = [];
-  #queue: Job[] = [];
+  readonly #waiting = new WaitingJobs<Job>();
   #nextId = 1;
   #stopped = false;
   /** How often a worker was replaced. */
@@ -62,7 +65,7 @@ export class WorkerPool {
 
   /** Jobs that wait for a worker. */
   get queued(): number {
-    return this.#queue.length;
+    return this.#waiting.size;
   }
 
   run<T>(request: WorkerRequest, options: WorkOptions = {}): Promise<T> {
@@ -79,6 +82,8 @@ export class WorkerPool {
       const job: Job = {
         id: this.#nextId++,
         request,
+        owner: options.owner ?? '',
+        isEncoding: request.kind === 'encode',
         worker: options.worker ?? null,
         abandoned: false,
         resolve: (value) => {
@@ -95,7 +100,7 @@ export class WorkerPool {
         this.#abandon(job);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#queue.push(job);
+      this.#waiting.add(job);
       this.#dispatch();
     });
   }
@@ -107,19 +112,13 @@ export class WorkerPool {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    const waiting = this.#queue;
-    this.#queue = [];
-    for (const job of waiting) job.reject(new WorkerLostError('the worker pool is stopped'));
+    for (const job of this.#waiting.takeAll()) job.reject(new WorkerLostError('the worker pool is stopped'));
     await Promise.all(this.#workers.map((worker) => worker?.terminate()));
   }
 
   #abandon(job: Job): void {
     job.abandoned = true;
-    const at = this.#queue.indexOf(job);
-    if (at >= 0) {
-      this.#queue.splice(at, 1);
-      return;
-    }
+    if (this.#waiting.remove(job)) return;
     const worker = this.#workers.find((w) => w?.jobs.has(job.id));
     if (!worker) return;
     const timer = setTimeout(() => {
@@ -131,17 +130,17 @@ export class WorkerPool {
   }
 
   #dispatch(): void {
-    for (let i = 0; i < this.#queue.length; ) {
-      const job = this.#queue[i]!;
-      const worker = this.#free(job.worker);
-      if (!worker) {
-        if (job.worker === null) return; // nobody is free for anything
-        i++;
+    while (this.#waiting.size > 0 && this.#free(null) !== null) {
+      const job = this.#waiting.take((waiting) => this.#free(waiting.worker) !== null);
+      if (job === null) return; // what waits is for workers that are busy
+      const worker = this.#free(job.worker)!;
+      try {
+        worker.post({ id: job.id, request: job.request });
+      } catch (error: unknown) {
+        job.reject(new Error('a job cannot be sent to its worker', { cause: error }));
         continue;
       }
-      this.#queue.splice(i, 1);
       worker.jobs.set(job.id, job);
-      worker.post({ id: job.id, request: job.request });
     }
   }
 
