@@ -61,6 +61,7 @@ export class App {
   #state: State = 'new';
   #ingester: Ingester | undefined;
   #isIngesterStopped = false;
+  #ingesterStopping: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #started: Promise<void> = Promise.resolve();
 
@@ -170,7 +171,15 @@ export class App {
     });
 
     const sources = { catalog, ingesters: () => [ingester] };
-    const querier = new Querier({ sources, pool, limits, clock });
+    const querier = new Querier({
+      sources,
+      pool,
+      limits,
+      clock,
+      logger,
+      registry,
+      maxOutstandingPerTenant: config.frontend.max_outstanding_per_tenant,
+    });
     const metadata = new Metadata({ sources, limits, clock });
     const tailer = new Tailer({
       querier,
@@ -278,9 +287,10 @@ export class App {
   }
 
   async #stopIngester(deadlineMs: number): Promise<void> {
-    if (this.#isIngesterStopped) return;
     this.#isIngesterStopped = true;
-    await this.#ingester?.stop(deadlineMs);
+    // Who asks for it again waits for the same end: the workers and the process must outlive what is being stored.
+    this.#ingesterStopping ??= this.#ingester?.stop(deadlineMs);
+    await this.#ingesterStopping;
   }
 
   #ingesterControl(ingester: Ingester, marker: ShutdownMarker): IngesterControl {

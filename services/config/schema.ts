@@ -362,8 +362,8 @@ export const schema = {
     max_outstanding_per_tenant: int(
       2048,
       'querier.max-outstanding-requests-per-tenant',
-      'Queries of one tenant that may wait.',
-      { min: 1, ignored: true },
+      'Queries of one tenant that may be under way or wait; more are refused with 429.',
+      { min: 1 },
     ),
     log_queries_longer_than: duration(0, 'frontend.log-queries-longer-than', 'Log queries that take longer; 0: none.', {
       ignored: true,

@@ -26,6 +26,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, number | 'own'>> = {
   volume_series_limit: 400,
   tail_of_metrics: 400,
   volume_disabled: 404,
+  too_many_outstanding: 429,
   scan_cancelled: CLIENT_CLOSED_REQUEST,
   query_not_enabled: 500,
   matching_error: 500,

@@ -101,7 +101,7 @@ export class HttpServer {
     this.#server.closeIdleConnections();
     for (const socket of this.#webSockets.clients) socket.close(CLOSE_GOING_AWAY, 'server is stopping');
     const cutOff = (): void => {
-      for (const abort of this.#inFlight) abort.abort(new Error('the server is stopping'));
+      for (const abort of this.#inFlight) abort.abort(new HttpError(503, 'the server is stopping'));
       for (const socket of this.#webSockets.clients) socket.terminate();
       this.#server.closeAllConnections();
     };

@@ -3,7 +3,6 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { HttpError } from '../http/http-error.ts';
 import type { HttpMethod, HttpRequest, HttpResponse, Route } from '../http/types.ts';
 import { Detector } from './detected.ts';
-import { toHttpError } from './errors.ts';
 import { jsonLabels, jsonSeconds } from './json.ts';
 import { renderLegacy } from './legacy-response.ts';
 import { parseEncodingFlags } from './log-response.ts';
@@ -41,13 +40,7 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
     name: path.slice(1).replace(/[{}]/g, '').replaceAll('/', '_'),
     auth: 'tenants',
     compress: 'configured',
-    handler: async (request) => {
-      try {
-        return await handler(request);
-      } catch (error: unknown) {
-        throw toHttpError(error, request.signal);
-      }
-    },
+    handler,
   });
   return [
     route('/loki/api/v1/query_range', (r) => handlers.range(r)),

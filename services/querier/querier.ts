@@ -1,17 +1,22 @@
+import type { Registry } from 'prom-client';
 import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../../logql/aggregate/index.ts';
 import { alignRange, type MetricPlan, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
+import type { Logger } from '../../storage/host/logger.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import { WorkerLostError, type WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
+import { type QuerierMetrics, querierMetrics } from './metrics.ts';
 import { BadRequestError, type Bounds, type InstantParams, type RangeParams } from './params.ts';
-import { checkBlocked, checkEntriesLimit, checkExpression, limitBounds, strictest } from './query-limits.ts';
+import { checkBlocked, checkEntriesLimit, checkExpression, kindOf, limitBounds, strictest } from './query-limits.ts';
+import { QueryLog, type QueryRecord } from './query-log.ts';
+import { QuerySlots } from './query-slots.ts';
 import { ScanSession } from './scan-session.ts';
 import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
@@ -21,8 +26,13 @@ export interface QuerierOptions {
   readonly pool: WorkerPool;
   readonly limits: LimitsProvider;
   readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Queries of one tenant that may be under way, waiting ones included: `frontend.max_outstanding_per_tenant`. */
+  readonly maxOutstandingPerTenant: number;
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const NS_PER_MS = 1_000_000;
 
 /** Who asks, and until when an answer is wanted. */
@@ -53,22 +63,63 @@ export class QueryTimeoutError extends Error {
 /** Answers LogQL over what the ingesters hold and what lies in the object store. */
 export class Querier {
   readonly #options: QuerierOptions;
+  readonly #slots: QuerySlots;
+  readonly #metrics: QuerierMetrics;
+  readonly #log: QueryLog;
 
   constructor(options: QuerierOptions) {
     this.#options = options;
+    this.#slots = new QuerySlots(options.maxOutstandingPerTenant);
+    this.#metrics = querierMetrics(options.registry, options.pool, this.#slots);
+    this.#log = new QueryLog(this.#metrics, options.logger, options.clock);
   }
 
-  /** `query_range`. Throws the errors of `params.ts`, `query-limits.ts`, of LogQL, and QueryTimeoutError. */
-  async range(params: RangeParams, context: QueryContext): Promise<QueryAnswer> {
+  /**
+   * `query_range`. Throws the errors of `params.ts`, `query-limits.ts`, of LogQL, QueryTimeoutError, and
+   * TooManyOutstandingError.
+   */
+  range(params: RangeParams, context: QueryContext): Promise<QueryAnswer> {
+    const { startNs, endNs, stepNs } = params;
+    return this.#recorded({ startNs, endNs, stepNs, rangeType: 'range' }, params, context, (record) =>
+      this.#range(params, context, record),
+    );
+  }
+
+  /** `query`: one point in time. Throws what `range` throws. */
+  instant(params: InstantParams, context: QueryContext): Promise<QueryAnswer> {
+    const { timeNs } = params;
+    const point = { startNs: timeNs, endNs: timeNs, stepNs: 0n, rangeType: 'instant' as const };
+    return this.#recorded(point, params, context, (record) => this.#instant(params, context, record));
+  }
+
+  async #recorded(
+    times: Pick<QueryRecord, 'startNs' | 'endNs' | 'stepNs' | 'rangeType'>,
+    { query, limit }: { readonly query: string; readonly limit: number },
+    { tenants, signal }: QueryContext,
+    run: (record: QueryRecord) => Promise<QueryAnswer>,
+  ): Promise<QueryAnswer> {
+    const record = { ...times, query, limit, tenants: tenants.ids, stats: new QueryStats(), type: '' };
+    try {
+      const answer = await run(record);
+      this.#log.ended(record, undefined, false);
+      return answer;
+    } catch (error: unknown) {
+      this.#log.ended(record, error, signal.aborted);
+      throw error;
+    }
+  }
+
+  async #range(params: RangeParams, context: QueryContext, record: QueryRecord): Promise<QueryAnswer> {
     const limits = this.limitsOf(context.tenants);
     const expr = parseQuery(params.query);
+    record.type = kindOf(expr);
     checkBlocked(limits, params.query, expr);
     if (expr.kind === 'log') checkEntriesLimit(limits, params.limit);
     const bounds = limitBounds(limits, params, this.#options.clock.nowNs());
     checkExpression(limits, expr);
     checkTenantMatchers(context.tenants, expr);
     checkStages(expr);
-    const stats = new QueryStats();
+    const { stats } = record;
     if (expr.kind === 'log') {
       if (bounds === null) return { kind: 'streams', entries: [], stats, warnings: [] };
       const entries = await this.#timed(limits, context, stats, (session) =>
@@ -82,17 +133,17 @@ export class Querier {
         ),
       );
       stats.entriesReturned = entries.length;
-      return { kind: 'streams', entries, stats, warnings: [] };
+      return { kind: 'streams', entries, stats, warnings: warningsOf(stats) };
     }
     const { startNs, endNs } = alignRange((bounds ?? params).startNs, (bounds ?? params).endNs, params.stepNs);
     const plan = planQuery(expr, { ...params, startNs, endNs, instant: false });
     return this.#metric(plan as MetricPlan, limits, context, stats, bounds === null);
   }
 
-  /** `query`: one point in time. */
-  async instant(params: InstantParams, context: QueryContext): Promise<QueryAnswer> {
+  async #instant(params: InstantParams, context: QueryContext, record: QueryRecord): Promise<QueryAnswer> {
     const limits = this.limitsOf(context.tenants);
     const expr = parseQuery(params.query);
+    record.type = kindOf(expr);
     checkBlocked(limits, params.query, expr);
     if (expr.kind === 'log') {
       throw new BadRequestError(
@@ -112,7 +163,7 @@ export class Querier {
       instant: true,
       instantSplitNs: BigInt(limits.split_instant_metric_queries_by_interval * NS_PER_MS),
     });
-    return this.#metric(plan as MetricPlan, limits, context, new QueryStats(), false);
+    return this.#metric(plan as MetricPlan, limits, context, record.stats, false);
   }
 
   /** Entries of a log query, for callers inside the program (tail's history, detected fields). */
@@ -169,14 +220,13 @@ export class Querier {
       return plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
     });
     let result = evaluatePlan(plan, matrices, maxSeries);
-    const warnings: string[] = [];
+    const warnings = warningsOf(stats);
     if (truncate > 0 && result.kind !== 'scalar' && result.matrix.series.length > truncate) {
       const { timesMs, series } = result.matrix;
       result = { kind: result.kind, matrix: { timesMs, series: series.slice(0, truncate) } };
       warnings.push(`maximum number of series (${truncate}) reached for a single query; returning partial results`);
     }
     stats.entriesReturned = result.kind === 'scalar' ? 1 : result.matrix.series.length;
-    if (stats.scan.corruptBlocks > 0) warnings.push(corruptWarning(stats.scan.corruptBlocks));
     return { kind: 'metric', result, instant: plan.instant, stats, warnings };
   }
 
@@ -193,27 +243,53 @@ export class Querier {
     return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
   }
 
-  /** Runs work under the tenant's `query_timeout`; once more when a worker was lost under it. */
+  /**
+   * Runs work in one of the tenant's slots and under its `query_timeout`; once more when a worker was lost under it.
+   * Rejects as soon as the client is gone or the time is over, whatever the work waits for.
+   */
   async #timed<T>(
     limits: Limits,
     context: QueryContext,
     stats: QueryStats,
     work: (session: ScanSession) => Promise<T>,
   ): Promise<T> {
-    const timeout = limits.query_timeout > 0 ? AbortSignal.timeout(limits.query_timeout) : null;
-    const signal = timeout ? AbortSignal.any([context.signal, timeout]) : context.signal;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await using session = new ScanSession(this.#options.pool, stats, signal);
-        return await work(session);
-      } catch (error: unknown) {
-        if (timeout?.aborted && !context.signal.aborted) throw new QueryTimeoutError();
-        if (!(error instanceof WorkerLostError) || attempt > 1) throw error;
+    const owner = context.tenants.ids.join('|');
+    using _slot = this.#slots.take(owner);
+    const ending = new AbortController();
+    // Not AbortSignal.timeout: that would keep all of a query until its time is over, long after its answer.
+    const timer =
+      limits.query_timeout > 0
+        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(limits.query_timeout, MAX_TIMER_MS))
+        : undefined;
+    const onGone = () => ending.abort(context.signal.reason);
+    context.signal.addEventListener('abort', onGone, { once: true });
+    if (context.signal.aborted) onGone();
+    const ended = Promise.withResolvers<never>();
+    const onEnding = () => ended.reject(ending.signal.reason);
+    ending.signal.addEventListener('abort', onEnding, { once: true });
+    try {
+      for (let attempt = 1; ; attempt++) {
+        ending.signal.throwIfAborted();
+        try {
+          await using session = new ScanSession(this.#options.pool, stats, ending.signal, owner);
+          return await Promise.race([work(session), ended.promise]);
+        } catch (error: unknown) {
+          if (!(error instanceof WorkerLostError) || attempt > 1) throw error;
+          stats.restart();
+        }
       }
+    } catch (error: unknown) {
+      if (context.signal.aborted) this.#metrics.cancelled.inc();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      context.signal.removeEventListener('abort', onGone);
+      ending.signal.removeEventListener('abort', onEnding);
+      this.#metrics.corruptBlocks.inc(stats.scan.corruptBlocks);
     }
   }
 }
 
-function corruptWarning(blocks: number): string {
-  return `${blocks} corrupt blocks were left out of this answer`;
+function warningsOf({ scan }: QueryStats): string[] {
+  return scan.corruptBlocks > 0 ? [`${scan.corruptBlocks} corrupt blocks were left out of this answer`] : [];
 }

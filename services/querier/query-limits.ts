@@ -151,7 +151,7 @@ export function checkBlocked(limits: Limits, text: string, expr: Expr): void {
 }
 
 /** Loki's kinds of queries: `metric`, `filter` (a log query with stages), `limited` (a bare selector). */
-function kindOf(expr: Expr): string {
+export function kindOf(expr: Expr): string {
   if (expr.kind !== 'log') return 'metric';
   return expr.stages.length > 0 ? 'filter' : 'limited';
 }

@@ -26,14 +26,16 @@ export class ScanSession {
   readonly #pool: WorkerPool;
   readonly #stats: QueryStats;
   readonly #signal: AbortSignal;
+  readonly #owner: string;
   readonly #id = nextSession++;
   readonly #cancel = new Int32Array(new SharedArrayBuffer(4));
   readonly #stop = new AbortController();
 
-  /** `signal`: the client hung up, or the query's time is over. */
-  constructor(pool: WorkerPool, stats: QueryStats, signal: AbortSignal) {
+  /** `signal`: the client hung up, or the query's time is over. `owner`: who takes turns with others on the workers. */
+  constructor(pool: WorkerPool, stats: QueryStats, signal: AbortSignal, owner: string) {
     this.#pool = pool;
     this.#stats = stats;
+    this.#owner = owner;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
 
@@ -54,7 +56,7 @@ export class ScanSession {
       beyondNs,
     };
     this.#stats.subqueries++;
-    const result = await this.#pool.run<LogScanResult>(request, { signal: this.#signal });
+    const result = await this.#pool.run<LogScanResult>(request, { signal: this.#signal, owner: this.#owner });
     addScanStats(this.#stats.scan, result.stats);
     return result.partials;
   }
@@ -83,14 +85,18 @@ export class ScanSession {
               parts: jobs[next++]!,
             };
             this.#stats.subqueries++;
-            const result = await this.#pool.run<MetricScanResult>(request, { signal: this.#signal, worker });
+            const result = await this.#pool.run<MetricScanResult>(request, {
+              signal: this.#signal,
+              owner: this.#owner,
+              worker,
+            });
             addScanStats(this.#stats.scan, result.stats);
           }
         };
         await Promise.all([drain(), drain()]); // the next job's message is there when one ends
         return this.#pool.run<MetricFinishResult>(
           { kind: 'finish_metric', session: this.#id },
-          { signal: this.#signal, worker },
+          { signal: this.#signal, owner: this.#owner, worker },
         );
       }),
     );

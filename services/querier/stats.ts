@@ -16,6 +16,27 @@ export class QueryStats {
   /** Parts that the work was divided into. */
   subqueries = 0;
 
+  /** What was looked at, in the store and in the ingesters. */
+  get processed(): { readonly bytes: number; readonly lines: number; readonly metadataBytes: number } {
+    const { scan } = this;
+    const metadataBytes = scan.storedMetadataBytes + scan.recentMetadataBytes;
+    return {
+      bytes: scan.storedLineBytes + scan.recentLineBytes + metadataBytes,
+      lines: scan.storedRows + scan.recentRows,
+      metadataBytes,
+    };
+  }
+
+  /** The work begins anew: what a first attempt saw does not count. */
+  restart(): void {
+    Object.assign(this.scan, newScanStats());
+    this.totalStreams = 0;
+    this.storedChunks = 0;
+    this.recentChunks = 0;
+    this.ingestersReached = 0;
+    this.subqueries = 0;
+  }
+
   get execSeconds(): number {
     return (performance.now() - this.#startMs) / 1000;
   }
@@ -25,8 +46,7 @@ export class QueryStats {
 export function renderStats(stats: QueryStats): Record<string, unknown> {
   const { scan } = stats;
   const exec = stats.execSeconds;
-  const bytes = scan.storedLineBytes + scan.storedMetadataBytes + scan.recentLineBytes + scan.recentMetadataBytes;
-  const lines = scan.storedRows + scan.recentRows;
+  const { bytes, lines, metadataBytes } = stats.processed;
   const indexNs = Math.round(stats.indexMs * 1e6);
   return {
     summary: {
@@ -41,7 +61,7 @@ export function renderStats(stats: QueryStats): Record<string, unknown> {
       splits: 0,
       shards: stats.subqueries,
       totalPostFilterLines: scan.postFilterRows,
-      totalStructuredMetadataBytesProcessed: scan.storedMetadataBytes + scan.recentMetadataBytes,
+      totalStructuredMetadataBytesProcessed: metadataBytes,
     },
     querier: {
       store: renderStore({

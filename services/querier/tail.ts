@@ -6,7 +6,6 @@ import type { Logger } from '../../storage/host/logger.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { HttpRequest, SocketRoute } from '../http/types.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
-import { toHttpError } from './errors.ts';
 import { type LogEntry, parseEncodingFlags } from './log-response.ts';
 import type { Querier } from './querier.ts';
 import { parseTailParams, TailOfMetricsError, type TailParams } from './tail-params.ts';
@@ -53,7 +52,7 @@ export class Tailer {
       params = parseTailParams(request.query, this.#options.clock.nowNs());
     } catch (error: unknown) {
       if (error instanceof TailOfMetricsError) return (socket) => socket.close(CLOSE_ERROR, error.message);
-      throw toHttpError(error, request.signal);
+      throw error;
     }
     return (socket) => this.#start(socket, request, tenant, params, legacy);
   }
