@@ -29,7 +29,7 @@ export function entryBytesOf(batch: StreamBatch): EntryBytes {
 }
 
 /** A set is `(uvarint length, bytes)` of name, value, name, value, …; see `storage/block/metadata-set.ts`. */
-function setBytes(bytes: Buffer, start: number, end: number): number {
+export function setBytes(bytes: Buffer, start: number, end: number): number {
   let at = start;
   let sum = 0;
   const length = (): number => {

@@ -50,6 +50,20 @@ describe('rows of a stream in memory', () => {
     );
   });
 
+  it('counts the metadata of its rows, without the level that was detected', () => {
+    const stream = new Stream([['a', 'b']], '{a="b"}');
+    const rows = [
+      { id: 'é1', detected_level: 'info' },
+      {},
+      { id: 'é1', detected_level: 'warn' },
+      { detected_level: 'x' },
+    ];
+    stream.append(batchOf(rows.map((metadata, i) => [T0 + BigInt(i), 'line', metadata])), Uint32Array.of(0, 1, 3), 0);
+    stream.append(batchOf(rows.map((metadata, i) => [T0 + 9n + BigInt(i), 'line', metadata])), null, 0);
+    const bytes = stream.recent(all.startNs, all.endNs)!.heads.map((head) => head.metadataBytes);
+    assert.deepEqual(bytes, [3 * Buffer.byteLength('idé1')]);
+  });
+
   it('leaves a reader its rows while more are appended', () => {
     const stream = new Stream([['a', 'b']], '{a="b"}');
     const many = (from: number, to: number): TestRow[] =>

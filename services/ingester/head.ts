@@ -1,5 +1,6 @@
 import type { HeadColumns } from '../../storage/block/types.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
+import { setBytes } from './entry-bytes.ts';
 import { MetadataSets } from './metadata-sets.ts';
 
 /**
@@ -23,6 +24,7 @@ export class Head {
   readonly baseNs: bigint;
   #rowCount = 0;
   #lineBytes = 0;
+  #metadataBytes = 0;
   #minOffset = Number.POSITIVE_INFINITY;
   #maxOffset = Number.NEGATIVE_INFINITY;
   #lastOffset = Number.NEGATIVE_INFINITY;
@@ -99,7 +101,12 @@ export class Head {
     this.#ascending = ascending;
     if (batch.metaEnds.length > 0) {
       const indexes = this.#sets.intern(batch, from, to);
-      for (let r = 0; r < count; r++) own.metaIndexes[at + r] = indexes[metaIndexes[from + r]!]!;
+      const sizes = this.#setSizes(batch, indexes);
+      for (let r = 0; r < count; r++) {
+        const set = metaIndexes[from + r]!;
+        own.metaIndexes[at + r] = indexes[set]!;
+        this.#metadataBytes += sizes[set]!;
+      }
     } else {
       own.metaIndexes.fill(0, at, at + count);
     }
@@ -117,7 +124,17 @@ export class Head {
       metaEnds: this.#sets.ends,
       metaBytes: this.#sets.bytes,
       ascending: this.#ascending,
+      metadataBytes: this.#metadataBytes,
     };
+  }
+
+  /** Per `metaIndexes` value of a batch that is in use, the bytes of that set. */
+  #setSizes({ metaEnds, metaBytes }: StreamBatch, used: Uint32Array): Uint32Array {
+    const sizes = new Uint32Array(used.length);
+    for (let set = 1; set < used.length; set++) {
+      if (used[set] !== 0) sizes[set] = setBytes(metaBytes, set === 1 ? 0 : metaEnds[set - 2]!, metaEnds[set - 1]!);
+    }
+    return sizes;
   }
 
   #reserve(rows: number, bytes: number): void {

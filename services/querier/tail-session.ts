@@ -91,6 +91,7 @@ export class TailSession {
         metaEnds: batch.metaEnds,
         metaBytes: batch.metaBytes,
         ascending: batch.ascending,
+        metadataBytes: 0, // nobody asks a tail for figures
       },
       { lines: true, metadata: null },
     );

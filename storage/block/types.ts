@@ -18,6 +18,8 @@ export interface HeadColumns {
   readonly metaBytes: Uint8Array;
   /** True while timestamps are strictly ascending: then rows need neither sorting nor a look for duplicates. */
   readonly ascending: boolean;
+  /** Of all rows; counted as in `BlockStats`. */
+  readonly metadataBytes: number;
 }
 
 /** What is known of a block without opening it. */

@@ -48,6 +48,7 @@ test('the bounds of an unsorted head are found, an empty head has none', () => {
     metaEnds: new Uint32Array(0),
     metaBytes: new Uint8Array(0),
     ascending: false,
+    metadataBytes: 7,
   };
   const ref = headRef(head)!;
   assert.deepEqual([ref.minNs, ref.maxNs, ref.lineBytes], [98n, 105n, 3]);

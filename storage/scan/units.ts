@@ -77,7 +77,7 @@ export function headRef(head: HeadColumns): HeadRef | null {
     maxNs: baseNs + BigInt(max),
     rowCount,
     lineBytes: head.lineEnds[rowCount - 1]!,
-    metadataBytes: 0,
+    metadataBytes: head.metadataBytes,
   };
 }
 

@@ -45,6 +45,7 @@ function head(rowCount: number): HeadColumns {
     metaEnds: new Uint32Array(0),
     metaBytes: new Uint8Array(0),
     ascending: true,
+    metadataBytes: 0,
   };
 }
 

@@ -22,6 +22,7 @@ export function headOf(rows: readonly TestRow[], options: { shareSets?: boolean 
   const known = new Map<string, number>();
   let at = 0;
   let ascending = true;
+  let metadataBytes = 0;
   rows.forEach((row, r) => {
     offsetsNs[r] = Number(row.ns - baseNs);
     bytes.set(lines[r]!, at);
@@ -29,6 +30,9 @@ export function headOf(rows: readonly TestRow[], options: { shareSets?: boolean 
     lineEnds[r] = at;
     if (r > 0 && rows[r - 1]!.ns >= row.ns) ascending = false;
     if (!row.metadata?.length) return;
+    for (const [name, value] of row.metadata) {
+      if (name !== 'detected_level') metadataBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+    }
     const set = encodeMetadataSet(row.metadata);
     const key = set.toString('latin1');
     let index = options.shareSets === false ? undefined : known.get(key);
@@ -45,7 +49,18 @@ export function headOf(rows: readonly TestRow[], options: { shareSets?: boolean 
     metaBytes.set(set, metaAt);
     metaEnds[s] = metaAt += set.length;
   });
-  return { rowCount: rows.length, baseNs, offsetsNs, lineEnds, bytes, metaIndexes, metaEnds, metaBytes, ascending };
+  return {
+    rowCount: rows.length,
+    baseNs,
+    offsetsNs,
+    lineEnds,
+    bytes,
+    metaIndexes,
+    metaEnds,
+    metaBytes,
+    ascending,
+    metadataBytes,
+  };
 }
 
 /** A row as one text, so that rows compare as values. */
