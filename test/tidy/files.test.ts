@@ -17,7 +17,7 @@ test('a file can be read in one sitting: at most 600 lines', () => {
 test('files are named in kebab-case and after an idea', () => {
   const vague = /^(utils?|helpers?|common|shared|misc)\b/;
   const bad = sources.filter((path) => {
-    const name = basename(path).replace(/(\.servers)?(\.property)?(\.test|\.bench|\.d)?\.(ts|mjs)$/, '');
+    const name = basename(path).replace(/(\.servers|\.e2e)?(\.property)?(\.test|\.bench|\.d)?\.(ts|mjs)$/, '');
     return !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || path.split('/').some((part) => vague.test(part));
   });
   assert.deepEqual(bad, []);
