@@ -41,7 +41,11 @@ const PROTOBUF = 'application/x-protobuf';
 const JSON_TYPE = 'application/json';
 
 async function push(body: string | Buffer, headers: Record<string, string>): Promise<string> {
-  const { status, text } = await client.send('/loki/api/v1/push', { method: 'POST', headers, body: body as BodyInit });
+  const { status, text } = await client.send('/loki/api/v1/push', {
+    method: 'POST',
+    headers,
+    body: body as NonNullable<RequestInit['body']>,
+  });
   return `${status} ${text}`;
 }
 
