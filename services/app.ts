@@ -168,6 +168,7 @@ export class App {
       replicationFactor: config.common.replication_factor,
       maxReceivedBytes: config.distributor.max_recv_msg_size,
       maxDecompressedBytes: config.distributor.max_decompressed_size,
+      otlpIndexAttributes: config.distributor.otlp_config.default_resource_attributes_as_index_labels,
     });
 
     const sources = { catalog, ingesters: () => [ingester] };

@@ -139,12 +139,7 @@ export const limitsOfWrites = {
     'limits.max-structured-metadata-entries-count',
     'Most metadata labels of one line.',
   ),
-  otlp_config: complex(
-    'otlp_config',
-    'Which OTLP attributes become labels, metadata or nothing.',
-    readOtlpConfig,
-    IGNORED,
-  ),
+  otlp_config: complex('otlp_config', 'Which OTLP attributes become labels, metadata or nothing.', readOtlpConfig),
   block_ingestion_until: limit(
     'block_ingestion_until',
     'time',

@@ -228,7 +228,6 @@ export const schema = {
         ],
         'distributor.otlp.default_resource_attributes_as_index_labels',
         'Resource attributes of OTLP that become stream labels where a tenant says nothing else.',
-        { ignored: true },
       ),
     },
   },

@@ -5,6 +5,9 @@ import type { Loss } from './validate.ts';
 const LOSS_LABELS = ['reason', 'tenant', 'retention_hours', 'policy', 'format'] as const;
 const RECEIVED_LABELS = ['tenant', 'retention_hours', 'is_internal_stream', 'policy', 'format'] as const;
 
+/** In which form lines came, as the metrics name it. */
+export type PushFormat = 'loki' | 'otlp';
+
 /** What one push brought, before validation, for one place in the metrics. */
 export interface Received {
   readonly stream: KnownStream;
@@ -95,7 +98,7 @@ export class DistributorMetrics {
     });
   }
 
-  received(tenant: string, format: string, all: Iterable<Received>): void {
+  received(tenant: string, format: PushFormat, all: Iterable<Received>): void {
     for (const { stream, lines, lineBytes, metadataBytes } of all) {
       const labels = {
         tenant,
@@ -110,7 +113,7 @@ export class DistributorMetrics {
     }
   }
 
-  discarded(tenant: string, format: string, losses: Iterable<Loss>): void {
+  discarded(tenant: string, format: PushFormat, losses: Iterable<Loss>): void {
     for (const { reason, stream, samples, bytes } of losses) {
       const labels = { reason, tenant, retention_hours: stream.retentionHours, policy: stream.policy, format };
       this.#discardedSamples.inc(labels, samples);

@@ -5,10 +5,13 @@
  *     rows     seconds, nanos (since 1970, nanos 0..999999999), line start and length, first pair, number of pairs
  *     pairs    structured metadata: name start, name length, value start, value length (four numbers a pair)
  */
-export type LabelsForm = 'selector' | 'json-object' | 'none';
+export type LabelsForm = 'selector' | 'whole-selector' | 'json-object' | 'none';
 
 export interface PushedStream {
-  /** `selector`: `{a="b"}` as text. `json-object`: a JSON object of strings. `none`: the push named no labels. */
+  /**
+   * `selector`: `{a="b"}` as text. `whole-selector`: the same, to which no service name is added. `json-object`: a JSON
+   * object of strings. `none`: the push named no labels.
+   */
   labelsForm: LabelsForm;
   labelsStart: number;
   labelsEnd: number;
@@ -20,8 +23,8 @@ export interface PushedStream {
 export const ZERO_TIME_SECONDS = -62135596800;
 
 export class PushRows {
-  /** What all offsets point into. The scanner may have unescaped JSON strings in place. */
-  readonly source: Buffer;
+  /** What all offsets point into, once decoding is done. The scanner may have unescaped JSON strings in place. */
+  source: Buffer;
   readonly streams: PushedStream[] = [];
   rowCount = 0;
   pairCount = 0;
@@ -79,6 +82,16 @@ export class PushRows {
     this.pairs[at + 2] = valueStart;
     this.pairs[at + 3] = valueLength;
     this.pairCounts[this.rowCount - 1]!++;
+  }
+
+  /** Puts the rows in another order: `order[i]` is the row that comes to place `i`. Streams are set after it. */
+  permute(order: Uint32Array): void {
+    this.seconds = Float64Array.from(order, (row) => this.seconds[row]!);
+    this.nanos = order.map((row) => this.nanos[row]!);
+    this.lineStarts = order.map((row) => this.lineStarts[row]!);
+    this.lineLengths = order.map((row) => this.lineLengths[row]!);
+    this.firstPairs = order.map((row) => this.firstPairs[row]!);
+    this.pairCounts = order.map((row) => this.pairCounts[row]!);
   }
 
   clear(): void {

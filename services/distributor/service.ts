@@ -7,7 +7,9 @@ import { type IngesterClient, PushRejectedError } from '../rpc/ingester.ts';
 import { decodeBody } from './body.ts';
 import { type Admission, InflightBytes } from './inflight.ts';
 import { parseMediaType } from './media-type.ts';
-import { DistributorMetrics, type Received } from './metrics.ts';
+import { DistributorMetrics, type PushFormat, type Received } from './metrics.ts';
+import { decodeOtlpBody, otlpDecoderOf } from './otlp-body.ts';
+import { OtlpRows } from './otlp-rows.ts';
 import { PushError } from './push-error.ts';
 import { decodePushJson } from './push-json.ts';
 import type { PushRows } from './push-rows.ts';
@@ -42,6 +44,8 @@ export interface DistributorOptions {
   readonly maxInflightBytes?: number;
   /** Live distributors, among which a `global` rate limit is divided. */
   readonly distributorCount?: () => number;
+  /** `distributor.otlp_config.default_resource_attributes_as_index_labels`; none unless given. */
+  readonly otlpIndexAttributes?: readonly string[];
 }
 
 export interface PushRequest {
@@ -55,6 +59,9 @@ export interface PushRequest {
   /** From `admit`, when the caller asked before it read the body. */
   readonly admission?: Admission;
 }
+
+/** An export of OpenTelemetry's logs. */
+export type OtlpPushRequest = Omit<PushRequest, 'format'>;
 
 /** Takes pushes: decodes, validates, limits, and writes to a quorum of ingesters. */
 export class Distributor {
@@ -98,6 +105,24 @@ export class Distributor {
     }
   }
 
+  /** As `push`, for an export of OpenTelemetry's logs (`otlp-rows.ts`). */
+  async pushOtlp(request: OtlpPushRequest, signal?: AbortSignal): Promise<void> {
+    const { tenant, body, contentType, contentEncoding } = request;
+    using admission = request.admission ?? this.admit(body.length);
+    try {
+      const plain = await decodeOtlpBody(body, contentEncoding, this.#maxDecompressedBytes);
+      if (plain !== body) admission.grow(plain.length);
+      const decode = otlpDecoderOf(contentType);
+      const limits = this.#options.limits.for(tenant);
+      const nowNs = this.#options.clock.nowNs();
+      const rows = new OtlpRows(plain, this.#rulesOf(limits).otlp, limits.discover_service_name, nowNs);
+      await runSliced(decode(plain, rows), signal);
+      await this.#pushRows(tenant, rows.finish(), signal, 'otlp');
+    } catch (error: unknown) {
+      throw this.#asPushError(error, tenant, signal);
+    }
+  }
+
   /** As `push`, for a `logproto.PushRequest` as gRPC carries it, without snappy around it. The distributor owns `message`. */
   async pushMessage(tenant: string, message: Buffer, signal?: AbortSignal): Promise<void> {
     using _admission = this.admit(message.length);
@@ -119,17 +144,17 @@ export class Distributor {
     return runSliced(decodePushWire(message), signal);
   }
 
-  async #pushRows(tenant: string, rows: PushRows, signal?: AbortSignal): Promise<void> {
+  async #pushRows(tenant: string, rows: PushRows, signal?: AbortSignal, format: PushFormat = 'loki'): Promise<void> {
     const limits = this.#options.limits.for(tenant);
     const streams = rows.streams.map((pushed) => this.#labels.resolve(tenant, limits, pushed, rows.source));
-    this.#metrics.received(tenant, 'loki', receivedBy(rows, streams));
+    this.#metrics.received(tenant, format, receivedBy(rows, streams));
     if (streams.length === 0) throw new PushError(422, 'error at least one valid stream is required for ingestion');
     const nowMs = this.#options.clock.nowMs();
     const result = await runSliced(validatePush(rows, streams, tenant, this.#rulesOf(limits), nowMs), signal);
     this.#metrics.truncated(tenant, result.truncated);
-    this.#metrics.discarded(tenant, 'loki', result.discarded);
+    this.#metrics.discarded(tenant, format, result.discarded);
     if (result.accepted.length > 0) {
-      this.#limitRate(tenant, limits, result.accepted);
+      this.#limitRate(tenant, limits, result.accepted, format);
       if (limits.simulated_push_latency > 0) await this.#options.clock.sleep(limits.simulated_push_latency, signal);
       await this.#write(tenant, result.accepted);
     }
@@ -140,13 +165,13 @@ export class Distributor {
   #rulesOf(limits: Limits): TenantRules {
     let rules = this.#rules.get(limits);
     if (rules === undefined) {
-      rules = tenantRules(limits);
+      rules = tenantRules(limits, this.#options.otlpIndexAttributes);
       this.#rules.set(limits, rules);
     }
     return rules;
   }
 
-  #limitRate(tenant: string, limits: Limits, accepted: readonly AcceptedStream[]): void {
+  #limitRate(tenant: string, limits: Limits, accepted: readonly AcceptedStream[], format: PushFormat): void {
     let bytes = 0;
     let lines = 0;
     for (const stream of accepted) {
@@ -163,7 +188,7 @@ export class Distributor {
       samples: stream.lineCount,
       bytes: stream.bytes,
     }));
-    this.#metrics.discarded(tenant, 'loki', losses);
+    this.#metrics.discarded(tenant, format, losses);
     throw new PushError(
       429,
       `ingestion rate limit exceeded for user ${tenant} (limit: ${Math.floor(rate)} bytes/sec) while attempting to ingest '${lines}' lines totaling '${bytes}' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased`,

@@ -55,14 +55,15 @@ export class StreamLabels {
     if (known !== undefined && known.limits === limits) return known.stream;
     const raw = source.toString('utf8', labelsStart, labelsEnd);
     const labels = parse(labelsForm === 'json-object' ? selectorOf(raw) : raw);
-    const stream = this.#judge(tenant, limits, labels);
+    const discover = labelsForm === 'whole-selector' ? [] : limits.discover_service_name;
+    const stream = this.#judge(tenant, limits, labels, discover);
     this.#known.set(key, { limits, stream });
     return stream;
   }
 
-  #judge(tenant: string, limits: Limits, pushed: readonly Label[]): KnownStream {
+  #judge(tenant: string, limits: Limits, pushed: readonly Label[], discover: readonly string[]): KnownStream {
     const isInternal = pushed.some(([name]) => name === '__aggregated_metric__' || name === '__pattern__');
-    const labels = isInternal ? pushed : withServiceName(pushed, limits.discover_service_name);
+    const labels = isInternal ? pushed : withServiceName(pushed, discover);
     const text = printLabels(labels);
     const rules = this.#rulesOf(limits);
     const policy = rules.policyOf(labels);
