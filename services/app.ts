@@ -8,6 +8,7 @@ import { type ObjectStoreConfig, startObjectStore } from '../storage/objectstore
 import { PoolBlockEncoder } from '../storage/scan/pool-block-encoder.ts';
 import { WorkerPool } from '../storage/scan/worker-pool.ts';
 import { type Config, directoriesOf, s3SettingsOf, TenantLimits, type Version } from './config/index.ts';
+import type { LimitsProvider } from './config/limits.ts';
 import { Distributor, pushRoutes } from './distributor/index.ts';
 import {
   adminRoutes,
@@ -20,8 +21,10 @@ import {
 import { resolveTenants } from './http/tenants.ts';
 import { defaultIngesterConfig, Ingester, type IngesterConfig } from './ingester/index.ts';
 import { LOG_LEVELS, type LogLevel, type ProgramLog } from './log/index.ts';
+import { type PatternConfig, PatternIngester } from './patterns/index.ts';
 import { querierRoutes } from './querier/http.ts';
 import { Metadata } from './querier/metadata.ts';
+import { Patterns } from './querier/patterns.ts';
 import { Querier } from './querier/querier.ts';
 import { Tailer } from './querier/tail.ts';
 import { InMemoryMembership, MembershipRing } from './ring/index.ts';
@@ -134,6 +137,7 @@ export class App {
     this.#onStop('workers', () => pool.stop());
 
     const directories = directoriesOf(config);
+    const patterns = this.#startPatterns(limits);
     const ingesterConfig = ingesterConfigOf(config);
     const ingester = new Ingester({
       id: hostname(),
@@ -153,6 +157,7 @@ export class App {
       clock,
       logger: logger.child({ component: 'ingester' }),
       registry,
+      ...(patterns && { onTaken: (tenant, batch) => patterns.push(tenant, batch) }),
     });
     this.#ingester = ingester;
     this.#onStop('ingester', (deadlineMs) => this.#stopIngester(deadlineMs));
@@ -201,7 +206,19 @@ export class App {
     const http = new HttpServer({
       routes: [
         ...pushRoutes(distributor),
-        ...querierRoutes({ querier, metadata, clock }),
+        ...querierRoutes({
+          querier,
+          metadata,
+          patterns:
+            patterns &&
+            new Patterns({
+              clients: () => [patterns],
+              limits,
+              clock,
+              sampleIntervalMs: config.pattern_ingester.pattern_sample_interval,
+            }),
+          clock,
+        }),
         ...ingesterRoutes(this.#ingesterControl(ingester, new ShutdownMarker(directories.shutdownMarker))),
         ...ringRoutes({
           members: () => membership.all(),
@@ -282,6 +299,21 @@ export class App {
     if (failure !== undefined && wasRunning) throw failure;
   }
 
+  #startPatterns(limits: LimitsProvider): PatternIngester | null {
+    const { config, clock } = this.#options;
+    if (!config.pattern_ingester.enabled) return null;
+    const patterns = new PatternIngester({
+      config: patternConfigOf(config),
+      limits,
+      clock,
+      logger: this.#logger.child({ component: 'pattern-ingester' }),
+      registry: this.#registry,
+    });
+    patterns.start();
+    this.#onStop('patterns', () => patterns.stop());
+    return patterns;
+  }
+
   /** Parts are stopped in the reverse of the order in which they started. */
   #onStop(name: string, run: (deadlineMs: number) => Promise<void>): void {
     this.#stopSteps.push({ name, run });
@@ -322,9 +354,8 @@ export class App {
 
   #services(): ReadonlyMap<string, string> {
     const state = this.#state === 'running' ? 'Running' : this.#state === 'starting' ? 'Starting' : 'Stopping';
-    return new Map(
-      SERVICES.map((name) => [name, name === 'ingester' && this.#isIngesterStopped ? 'Terminated' : state]),
-    );
+    const names = this.#options.config.pattern_ingester.enabled ? [...SERVICES, 'pattern-ingester'] : SERVICES;
+    return new Map(names.map((name) => [name, name === 'ingester' && this.#isIngesterStopped ? 'Terminated' : state]));
   }
 }
 
@@ -355,6 +386,18 @@ function ingesterConfigOf({ ingester }: Config): IngesterConfig {
     flushBytes: ingester.flush_bytes,
     maxUnflushedBytes: ingester.max_unflushed_bytes,
     maxWalBytes: ingester.wal.max_size,
+  };
+}
+
+function patternConfigOf({ pattern_ingester: patterns }: Config): PatternConfig {
+  return {
+    retainForMs: patterns.retain_for,
+    maxChunkAgeMs: patterns.max_chunk_age,
+    sampleIntervalMs: patterns.pattern_sample_interval,
+    maxClusters: patterns.max_clusters,
+    maxEvictionRatio: patterns.max_eviction_ratio,
+    maxLineBytes: patterns.max_allowed_line_length,
+    maxMemoryBytes: patterns.max_memory,
   };
 }
 

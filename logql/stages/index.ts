@@ -1,5 +1,7 @@
 export { checkStages } from './check-stages.ts';
 export { type LineField, type LineFields, readLineFields } from './line-fields.ts';
+export { LogfmtScanner } from './logfmt-scan.ts';
+export { parsePatternParts } from './line-pattern.ts';
 export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';

@@ -96,8 +96,8 @@ test('keys of Loki without a meaning here are named in one warning, and their va
 });
 
 test('a known key without effect is not named when it has its default', () => {
-  assert.deepEqual(load('pattern_ingester: {enabled: false}\n').warnings, []);
-  assert.match(load('pattern_ingester: {enabled: true}\n').warnings[0]!, /pattern_ingester\.enabled/);
+  assert.deepEqual(load('frontend: {log_queries_longer_than: 0s}\n').warnings, []);
+  assert.match(load('frontend: {log_queries_longer_than: 1s}\n').warnings[0]!, /frontend\.log_queries_longer_than/);
 });
 
 test('a named file that does not exist is an error, the first of several that exists is read', () => {

@@ -376,7 +376,34 @@ export const schema = {
     }),
   },
   pattern_ingester: {
-    enabled: bool(false, 'pattern-ingester.enabled', 'Find patterns in lines as they come.', { ignored: true }),
+    enabled: bool(false, 'pattern-ingester.enabled', 'Find patterns in lines as they come.'),
+    retain_for: duration(3 * HOUR, 'pattern-ingester.retain-for', 'How long patterns are kept.', { min: 1 }),
+    max_chunk_age: duration(
+      1 * HOUR,
+      'pattern-ingester.max-chunk-age',
+      'Counts of a pattern are forgotten together in pieces of this length.',
+      { min: 1 },
+    ),
+    pattern_sample_interval: duration(
+      10 * SECOND,
+      'pattern-ingester.sample-interval',
+      'Lines of a pattern are counted in intervals of this length.',
+      { min: SECOND },
+    ),
+    max_clusters: int(300, 'pattern-ingester.max-clusters', 'Most patterns of a stream and level.', { min: 1 }),
+    max_eviction_ratio: float(
+      0.25,
+      'pattern-ingester.max-eviction-ratio',
+      'Share of lines that may push a pattern out; beyond it a stream is not looked at for ten minutes.',
+      { min: 0 },
+    ),
+    max_allowed_line_length: int(
+      3000,
+      'pattern-ingester.max-allowed-line-length',
+      'Longest line that is looked at, in bytes.',
+      { min: 1 },
+    ),
+    max_memory: size(256 * MB, 'pattern-ingester.max-memory', 'Most memory of all patterns.', { own: true, min: MB }),
   },
   analytics: {
     reporting_enabled: bool(false, 'reporting.enabled', 'This program sends reports to nobody, whatever stands here.'),

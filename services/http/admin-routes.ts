@@ -59,22 +59,13 @@ export function adminRoutes(options: AdminOptions): Route[] {
       ...route('GET', '/loki/api/v1/drilldown-limits', (request) =>
         jsonResponse({
           limits: presentLimits(options.limits.for(request.tenant()), config.tenant_limits_allow_publish),
-          pattern_ingester_enabled: false,
+          pattern_ingester_enabled: config.pattern_ingester.enabled,
           version: version.version,
         }),
       ),
       auth: 'tenant',
     },
   ];
-  // There is no pattern ingester, and Loki's answer without one is an empty 404.
-  const patterns = (): HttpResponse => textResponse(404, '');
-  routes.push({
-    methods: ['GET', 'POST'],
-    path: '/loki/api/v1/patterns',
-    name: 'loki_api_v1_patterns',
-    auth: 'tenants',
-    handler: patterns,
-  });
   if (config.server.register_instrumentation) {
     routes.push({
       ...route('GET', '/metrics', async () => ({

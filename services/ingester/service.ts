@@ -34,6 +34,11 @@ export interface IngesterOptions {
   /** Called for refused rows, which the distributor's metrics count. */
   readonly onDiscarded?: (tenant: string, reason: DiscardReason, rows: number, bytes: number) => void;
   /** In `[0, 1)`; spreads retries. */
+  /**
+   * Called with the rows of each push that were taken (`push-batch.ts`), in the tick of the push. The bytes may be
+   * overwritten once it returns.
+   */
+  readonly onTaken?: (tenant: string, batch: Uint8Array) => void;
   readonly random?: () => number;
 }
 
@@ -266,6 +271,7 @@ export class Ingester implements IngesterClient {
     if (tenant.hasTails) {
       const stored = isWhole ? streams : decodePushBatch(payload).streams;
       for (const rows of stored) this.#publish(tenant, rows);
+    this.#options.onTaken?.(tenantId, payload);
     }
     return { touched, written, refusal };
   }

@@ -17,6 +17,7 @@ import {
   parseRangeParams,
   parseStep,
 } from './params.ts';
+import { type Patterns, renderPatterns } from './patterns.ts';
 import type { Querier, QueryContext } from './querier.ts';
 import { JSON_TYPE, renderAnswer, renderNames } from './query-response.ts';
 import { QueryStats, renderStats } from './stats.ts';
@@ -28,6 +29,8 @@ const QUERY_METHODS: readonly HttpMethod[] = ['GET', 'POST'];
 export interface QuerierHttpOptions {
   readonly querier: Querier;
   readonly metadata: Metadata;
+  /** Null: nobody looks for patterns. */
+  readonly patterns: Patterns | null;
   readonly clock: Clock;
 }
 
@@ -49,6 +52,7 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
     route('/loki/api/v1/label', (r) => handlers.labels(r)),
     route('/loki/api/v1/label/{name}/values', (r) => handlers.labelValues(r)),
     route('/loki/api/v1/series', (r) => handlers.series(r)),
+    route('/loki/api/v1/patterns', (r) => handlers.patterns(r)),
     route('/loki/api/v1/index/stats', (r) => handlers.indexStats(r)),
     route('/loki/api/v1/index/volume', (r) => handlers.volume(r, false)),
     route('/loki/api/v1/index/volume_range', (r) => handlers.volume(r, true)),
@@ -74,12 +78,14 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
 class QuerierHandlers {
   readonly #querier: Querier;
   readonly #metadata: Metadata;
+  readonly #patterns: Patterns | null;
   readonly #clock: Clock;
   readonly #detector: Detector;
 
   constructor(options: QuerierHttpOptions) {
     this.#querier = options.querier;
     this.#metadata = options.metadata;
+    this.#patterns = options.patterns;
     this.#clock = options.clock;
     this.#detector = new Detector(options);
   }
@@ -123,6 +129,12 @@ class QuerierHandlers {
       headers: JSON_TYPE,
       body: `{"status":"success","data":[${series.map(jsonLabels).join(',')}]}\n`,
     };
+  }
+
+  async patterns(request: HttpRequest): Promise<HttpResponse> {
+    if (this.#patterns === null) return { status: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' } };
+    const series = await this.#patterns.query(request.tenants(), await request.form());
+    return { status: 200, headers: JSON_TYPE, body: renderPatterns(series) };
   }
 
   async indexStats(request: HttpRequest): Promise<HttpResponse> {

@@ -1,0 +1,110 @@
+import { compileMatchers } from '../../logql/stages/index.ts';
+import type { PatternRequest, PatternSeries } from '../rpc/patterns.ts';
+import { decodePushBatch } from '../rpc/push-batch.ts';
+import type { PatternConfig } from './config.ts';
+import { type LineOutcomes, PatternStream } from './pattern-stream.ts';
+
+/** Streams that Loki writes about others. */
+const AGGREGATED = '__aggregated_metric__';
+const PATTERN = '__pattern__';
+/** What a stream takes without its patterns, in bytes. */
+const STREAM_BYTES = 1000;
+
+interface Held {
+  readonly tenant: string;
+  readonly stream: PatternStream;
+  sizeBytes: number;
+}
+
+/** The patterns of all streams. Bounded in memory: the stream that had no line for longest goes first. */
+export class PatternStore {
+  readonly #config: PatternConfig;
+  /** By tenant and labels, in the order of their last line. */
+  readonly #streams = new Map<string, Held>();
+  #sizeBytes = 0;
+
+  constructor(config: PatternConfig) {
+    this.#config = config;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Counts the lines of a batch (`push-batch.ts`); every `stride`th line stands for those before the next one. */
+  push(batch: Uint8Array, jsonFields: readonly string[], stride: number, nowMs: number, outcomes: LineOutcomes): void {
+    const { tenant, streams } = decodePushBatch(batch);
+    for (const rows of streams) {
+      const key = `${tenant}\0${rows.labels}`;
+      let held = this.#streams.get(key);
+      if (held === undefined) {
+        const stream = new PatternStream(rows.labels, this.#config, jsonFields);
+        if (stream.labels.some(([name]) => name === AGGREGATED || name === PATTERN)) continue;
+        held = { tenant, stream, sizeBytes: 0 };
+      } else {
+        this.#streams.delete(key);
+      }
+      this.#streams.set(key, held);
+      held.stream.push(rows, stride, nowMs, outcomes);
+      this.#measure(held);
+    }
+    this.#makeRoom();
+  }
+
+  query({ tenant, matchers, startMs, endMs, stepMs }: PatternRequest): PatternSeries[] {
+    const matches = compileMatchers(matchers);
+    const merged = new Map<string, { pattern: string; level: string; counts: Map<number, number> }>();
+    for (const held of this.#streams.values()) {
+      if (held.tenant !== tenant || !matches(held.stream.labels)) continue;
+      for (const [level, drain] of held.stream.drains) {
+        for (const cluster of drain.clusters) {
+          const samples = cluster.samples.read(startMs, endMs, stepMs, this.#config.sampleIntervalMs);
+          const pattern = samples.length === 0 ? '' : drain.textOf(cluster);
+          if (pattern === '') continue;
+          const key = `${level}\0${pattern}`;
+          let series = merged.get(key);
+          if (series === undefined) {
+            series = { pattern, level, counts: new Map() };
+            merged.set(key, series);
+          }
+          for (const [start, lines] of samples) series.counts.set(start, (series.counts.get(start) ?? 0) + lines);
+        }
+      }
+    }
+    return [...merged.values()].map(({ pattern, level, counts }) => ({
+      pattern,
+      level,
+      samples: [...counts].sort((a, b) => a[0] - b[0]),
+    }));
+  }
+
+  /** Forgets what is older than `retainForMs`. */
+  prune(nowMs: number): void {
+    for (const [key, held] of this.#streams) {
+      if (held.stream.prune(nowMs - this.#config.retainForMs)) this.#forget(key, held);
+      else this.#measure(held);
+    }
+  }
+
+  #makeRoom(): void {
+    for (const [key, held] of this.#streams) {
+      if (this.#sizeBytes <= this.#config.maxMemoryBytes || this.#streams.size === 1) return;
+      this.#forget(key, held);
+    }
+  }
+
+  #forget(key: string, held: Held): void {
+    this.#streams.delete(key);
+    this.#sizeBytes -= held.sizeBytes;
+  }
+
+  #measure(held: Held): void {
+    const sizeBytes = STREAM_BYTES + held.stream.sizeBytes;
+    this.#sizeBytes += sizeBytes - held.sizeBytes;
+    held.sizeBytes = sizeBytes;
+  }
+}
