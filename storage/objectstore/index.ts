@@ -8,4 +8,4 @@ export {
   ObjectStoreError,
   type ObjectStoreErrorCode,
 } from './object-store.ts';
-export { S3Store, type S3StoreConfig } from './s3-store.ts';
+export type { S3StoreConfig } from './s3-store.ts';

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, describe, it } from 'node:test';
-import { ObjectStoreError, type ObjectStoreErrorCode, S3Store, type S3StoreConfig } from './index.ts';
+import { ObjectStoreError, type ObjectStoreErrorCode } from './index.ts';
+import { S3Store, type S3StoreConfig } from './s3-store.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, nth: number) => void;
 

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type LogPartial, logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
-import { createObjectStore } from '../objectstore/index.ts';
+import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
 import { LogScan } from './log-scan.ts';
 import {
@@ -33,8 +33,8 @@ class ScanWorker {
   /** A session's scans, each by tenant. */
   readonly #metricScans = new Map<number, Map<string | null, MetricScan>[]>();
 
-  constructor(settings: WorkerSettings) {
-    this.#source = new BlockSource(createObjectStore(settings.objectStore));
+  constructor(store: ObjectStore) {
+    this.#source = new BlockSource(store);
   }
 
   /** Forgets a session at once: its remaining jobs, if any, find it cancelled. */
@@ -121,7 +121,8 @@ function codeOf(error: unknown): string {
 
 const port = parentPort;
 if (!port) throw new Error('worker.ts runs in a worker thread only');
-const worker = new ScanWorker(workerData as WorkerSettings);
+const { objectStore } = workerData as WorkerSettings;
+const worker = new ScanWorker(await createObjectStore(objectStore));
 let last: Promise<void> = Promise.resolve();
 
 port.on('message', ({ id, request }: WorkerMessage) => {

@@ -3,14 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { createObjectStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
+import { FilesystemStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
 import { testObjectStore } from '../../storage/objectstore/testing/contract.ts';
 import { FaultyStore } from './faulty-store.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'loptr-faults-'));
 after(() => rm(root, { recursive: true }));
 let stores = 0;
-const freshStore = () => createObjectStore({ kind: 'filesystem', directory: join(root, String(stores++)) });
+const freshStore = () => new FilesystemStore({ kind: 'filesystem', directory: join(root, String(stores++)) });
 const down = new ObjectStoreError('unavailable', 'down');
 
 describe('FaultyStore', () => {

@@ -29,8 +29,8 @@ describe('S3Store and radosgw', () => {
     forcePathStyle: true,
     maxAttempts: 3,
   });
-  const open = (config: S3StoreConfig): ObjectStore => {
-    const store = createObjectStore(config);
+  const open = async (config: S3StoreConfig): Promise<ObjectStore> => {
+    const store = await createObjectStore(config);
     stores.push(store);
     return store;
   };
@@ -89,7 +89,7 @@ describe('S3Store and radosgw', () => {
 
   it('works with the checksums of older servers', async () => {
     const config = settings(await freshBucket());
-    const store = open({
+    const store = await open({
       ...config,
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
@@ -100,7 +100,7 @@ describe('S3Store and radosgw', () => {
 
   it('tells wrong credentials and a missing bucket from trouble that may pass', async () => {
     const bucket = await freshBucket();
-    const stranger = open({ ...settings(bucket), secretAccessKey: 'wrong' });
+    const stranger = await open({ ...settings(bucket), secretAccessKey: 'wrong' });
     await assert.rejects(stranger.put('key', []), failsWith('denied', false));
     await assert.rejects(stranger.get('key'), failsWith('denied', false));
     await assert.rejects(
@@ -109,7 +109,8 @@ describe('S3Store and radosgw', () => {
       },
       failsWith('denied', false),
     );
-    await assert.rejects(open(settings('no-such-bucket')).put('key', []), failsWith('invalid', false));
+    const nowhere = await open(settings('no-such-bucket'));
+    await assert.rejects(nowhere.put('key', []), failsWith('invalid', false));
   });
 
   it('says `unavailable` once the server is gone', async () => {
