@@ -1,11 +1,11 @@
 import { LogMerger } from '../../logql/aggregate/index.ts';
-import { type LogPlan, planQuery } from '../../logql/plan/index.ts';
+import { conditionOf, type LogPlan, planQuery } from '../../logql/plan/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
 import type { LogEntry } from './log-response.ts';
 import type { Bounds, Direction } from './params.ts';
-import type { ScanSession } from './scan-session.ts';
+import { JOB_UNITS, type ScanSession } from './scan-session.ts';
 import { type Sources, selectStreams } from './select.ts';
 import type { QueryStats } from './stats.ts';
 
@@ -39,6 +39,7 @@ export async function runLogQuery(
     tenantMatchers: 'choose' as const,
     startNs,
     endNs: endNs - 1n,
+    condition: conditionOf(expr.stages),
   };
   const streams = await selectStreams(sources, selection, stats);
   const units = streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
@@ -71,7 +72,7 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
   const takeJob = (beyondNs: bigint | null): ScanUnit[] => {
     const job: ScanUnit[] = [];
     let rows = 0;
-    while (next < inRange.length && rows < jobRows) {
+    while (next < inRange.length && rows < jobRows && job.length < JOB_UNITS) {
       const unit = inRange[next]!;
       if (outOfReach(unit, beyondNs)) {
         next = inRange.length; // those behind it are even farther
