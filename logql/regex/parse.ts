@@ -135,7 +135,8 @@ class PatternParser {
   }
 
   #repeated(item: RegexNode): RegexNode {
-    const match = /(?:([*+?])|\{(\d+)(,?)(\d*)\})(\??)/y;
+    // As in Go, a count with a leading zero is none: the brace is then literal.
+    const match = /(?:([*+?])|\{(0|[1-9]\d*)(?:(,)(0|[1-9]\d*)?)?\})(\??)/y;
     match.lastIndex = this.#at;
     const found = match.exec(this.#text);
     if (!found) return item;
@@ -146,7 +147,7 @@ class PatternParser {
     let max = sign === '?' ? 1 : Number.POSITIVE_INFINITY;
     if (count !== undefined) {
       min = Number(count);
-      max = comma === '' ? min : upper === '' ? Number.POSITIVE_INFINITY : Number(upper);
+      max = comma === undefined ? min : upper === undefined ? Number.POSITIVE_INFINITY : Number(upper);
     }
     return this.#repeated({ kind: 'repeat', item, min, max, greedy });
   }

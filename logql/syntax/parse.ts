@@ -59,7 +59,9 @@ function read(text: string): { expr: Expr; builder: TreeBuilder } {
   const expr = parser.parse(tokens, builder);
   if (expr === null) throw explain(text) ?? unexplained(text);
   // Loki hands queries on as text, so what it cannot read back it refuses, with positions in the printed form.
-  if (builder.hasQuotedName) throw explain(printExpr(expr)) ?? unexplained(text);
+  // A name that would be quoted stands bare beside some patterns: that it can read.
+  const refusal = builder.hasQuotedName ? explain(printExpr(expr)) : null;
+  if (refusal !== null) throw refusal;
   return { expr, builder };
 }
 
