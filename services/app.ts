@@ -154,6 +154,7 @@ export class App {
         maxLineBytes: ingesterConfig.blockBytes,
       }),
       sink: new CatalogSink(store, catalog, clock),
+      schemaFromMs: schemaStartOf(config),
       clock,
       logger: logger.child({ component: 'ingester' }),
       registry,
@@ -399,6 +400,12 @@ function patternConfigOf({ pattern_ingester: patterns }: Config): PatternConfig 
     maxLineBytes: patterns.max_allowed_line_length,
     maxMemoryBytes: patterns.max_memory,
   };
+}
+
+/** ms since 1970; null when no schema is configured. */
+function schemaStartOf(config: Config): number | null {
+  const first = config.schema_config.configs[0];
+  return first === undefined ? null : Date.parse(first.from);
 }
 
 /** Where a person can reach what listens on `address`. */

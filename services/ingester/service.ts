@@ -14,6 +14,7 @@ import { Flusher, type SegmentSink } from './flush.ts';
 import { RECORD_PUSH, StoredMarks } from './marks.ts';
 import { type IngesterMetrics, ingesterMetrics } from './metrics.ts';
 import { describeRefusals, judge, type RefusalReason, type Verdict } from './order.ts';
+import { isBefore, noSchema, OldestRows } from './schema-start.ts';
 import type { Stream } from './stream.ts';
 import { Tenant } from './tenant.ts';
 
@@ -33,6 +34,11 @@ export interface IngesterOptions {
   readonly share?: () => { readonly ingesters: number; readonly replicationFactor: number };
   /** Called for refused rows, which the distributor's metrics count. */
   readonly onDiscarded?: (tenant: string, reason: DiscardReason, rows: number, bytes: number) => void;
+  /**
+   * Where the first period of a configured schema begins, ms since 1970: a new stream with an older row is refused, as
+   * Loki does. Null, the default: rows of any age are taken.
+   */
+  readonly schemaFromMs?: number | null;
   /** In `[0, 1)`; spreads retries. */
   /**
    * Called with the rows of each push that were taken (`push-batch.ts`), in the tick of the push. The bytes may be
@@ -48,6 +54,9 @@ interface Applied {
   readonly written: ReadonlySet<Promise<void>>;
   readonly refusal: PushRejectedError | null;
 }
+
+/** Why a stream is not created. */
+type NoStream = 'stream_limit' | 'no_schema';
 
 type State = 'new' | 'starting' | 'running' | 'stopping';
 
@@ -238,11 +247,12 @@ export class Ingester implements IngesterClient {
     let refusal: PushRejectedError | null = null;
     let isWhole = true;
     // Before any row is taken: labels that cannot be read throw here.
-    const targets = streams.map(({ labels }) => tenant.streams.get(labels) ?? this.#create(tenant, labels));
+    const oldest = new OldestRows(streams);
+    const targets = streams.map(({ labels }) => tenant.streams.get(labels) ?? this.#create(tenant, labels, oldest));
     for (const [i, batch] of streams.entries()) {
       const stream = targets[i]!;
-      if (stream === null) {
-        refusal = this.#refuseStream(tenantId, batch);
+      if (typeof stream === 'string') {
+        refusal = this.#refuseStream(tenantId, batch, stream, oldest);
         isWhole = false;
         continue;
       }
@@ -259,7 +269,9 @@ export class Ingester implements IngesterClient {
       kept.push({ batch, rows: verdict.rows });
     }
     // A stream whose first push was refused whole was never there.
-    for (const stream of targets) if (stream?.newestNs === null) this.#forget(tenant, stream);
+    for (const stream of targets) {
+      if (typeof stream !== 'string' && stream.newestNs === null) this.#forget(tenant, stream);
+    }
     if (kept.length === 0) return { touched, written, refusal };
     const payload = isWhole ? bytes : encodePushBatch(tenantId, kept.map(rowsOf));
     const appended = wal.append(RECORD_PUSH, payload);
@@ -271,7 +283,7 @@ export class Ingester implements IngesterClient {
     if (tenant.hasTails) {
       const stored = isWhole ? streams : decodePushBatch(payload).streams;
       for (const rows of stored) this.#publish(tenant, rows);
-    this.#options.onTaken?.(tenantId, payload);
+      this.#options.onTaken?.(tenantId, payload);
     }
     return { touched, written, refusal };
   }
@@ -304,7 +316,8 @@ export class Ingester implements IngesterClient {
     return new PushRejectedError(status, message);
   }
 
-  #refuseStream(tenant: string, batch: StreamBatch): PushRejectedError {
+  #refuseStream(tenant: string, batch: StreamBatch, why: NoStream, oldest: OldestRows): PushRejectedError {
+    if (why === 'no_schema') return noSchema(oldest.of(batch.labels));
     this.#options.onDiscarded?.(tenant, 'stream_limit', batch.rowCount, entryBytesOf(batch).total());
     return new PushRejectedError(
       429,
@@ -312,12 +325,16 @@ export class Ingester implements IngesterClient {
     );
   }
 
-  /** Null when the tenant may have no more streams. */
-  #create(tenant: Tenant, labels: string): Stream | null {
-    if (this.#state === 'running') {
-      const limit = this.#streamLimit(tenant.id);
-      if (limit > 0 && tenant.streams.size >= limit) return null;
-    }
+  /** `oldest`: the rows of the push that asks for the stream. */
+  #create(tenant: Tenant, labels: string, oldest: OldestRows): Stream | NoStream {
+    const limit = this.#streamLimit(tenant.id);
+    if (limit > 0 && tenant.streams.size >= limit) return 'stream_limit';
+    const { schemaFromMs = null } = this.#options;
+    if (schemaFromMs !== null && isBefore(oldest.of(labels), schemaFromMs)) return 'no_schema';
+    return this.#add(tenant, labels);
+  }
+
+  #add(tenant: Tenant, labels: string): Stream {
     const stream = tenant.create(labels);
     this.#metrics.memoryStreams.inc({ tenant: tenant.id });
     this.#metrics.streamsCreated.inc({ tenant: tenant.id });
@@ -411,7 +428,7 @@ export class Ingester implements IngesterClient {
     for (const streamBatch of batch.streams) {
       let stream = tenant.streams.get(streamBatch.labels);
       if (stream === undefined) {
-        stream = this.#create(tenant, streamBatch.labels)!;
+        stream = this.#add(tenant, streamBatch.labels);
         this.#metrics.recoveredStreams.inc();
       }
       if (record.sequence <= marks.storedUpTo(batch.tenant, streamBatch.labels)) {
