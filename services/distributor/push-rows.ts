@@ -84,6 +84,12 @@ export class PushRows {
     this.pairCounts[this.rowCount - 1]!++;
   }
 
+  /** Forgets everything, and what it held of the push before. */
+  restart(source: Buffer): void {
+    this.source = source;
+    this.clear();
+  }
+
   /** Puts the rows in another order: `order[i]` is the row that comes to place `i`. Streams are set after it. */
   permute(order: Uint32Array): void {
     this.seconds = Float64Array.from(order, (row) => this.seconds[row]!);
@@ -107,6 +113,30 @@ export class PushRows {
     this.lineLengths = grown(this.lineLengths, Uint32Array);
     this.firstPairs = grown(this.firstPairs, Uint32Array);
     this.pairCounts = grown(this.pairCounts, Uint32Array);
+  }
+}
+
+/** Rows for which columns are kept from push to push. */
+const MAX_SPARE_ROWS = 64 * 1024;
+const MAX_SPARES = 8;
+const NO_BYTES = Buffer.alloc(0);
+
+/** Columns that pushes hand on to each other, instead of new ones for each. */
+export class SparePushRows {
+  readonly #spares: PushRows[] = [];
+
+  take(source: Buffer): PushRows {
+    const rows = this.#spares.pop();
+    if (rows === undefined) return new PushRows(source);
+    rows.restart(source);
+    return rows;
+  }
+
+  /** Nobody may look at the rows any more, nor at views of their columns. */
+  give(rows: PushRows): void {
+    if (this.#spares.length >= MAX_SPARES || rows.seconds.length > MAX_SPARE_ROWS) return;
+    rows.restart(NO_BYTES);
+    this.#spares.push(rows);
   }
 }
 

@@ -12,9 +12,9 @@ import { SLICE_BYTES, type Sliced } from './sliced.ts';
 const MIN_SECONDS = -62135596800;
 const MAX_SECONDS = 253402300800;
 
-/** `body`: the uncompressed message. The rows point into it. */
-export function* decodePushWire(body: Buffer): Sliced<PushRows> {
-  const reader = new WireReader(body);
+/** `body`: the uncompressed message, into which `rows`, empty at first, then point. */
+export function* decodePushWire(body: Buffer, rows: PushRows = new PushRows(body)): Sliced<PushRows> {
+  const reader = new WireReader(body, rows);
   while (reader.at < body.length) {
     const tag = reader.tag(body.length);
     if (tag >>> 3 !== 1) {
@@ -59,9 +59,9 @@ export function* decodePushWire(body: Buffer): Sliced<PushRows> {
 class WireReader extends ProtoReader {
   readonly rows: PushRows;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, rows: PushRows) {
     super(bytes, 'PushRequest');
-    this.rows = new PushRows(bytes);
+    this.rows = rows;
   }
 
   entry(end: number): void {

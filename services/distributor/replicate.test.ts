@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BufferPool } from '../rpc/buffer-pool.ts';
 import { decodePushBatch, type StreamRows } from '../rpc/push-batch.ts';
-import { type Placed, replicate } from './replicate.ts';
+import { type Placed, replicate as replicateWith, type Send } from './replicate.ts';
+
+const replicate = (tenant: string, streams: readonly Placed[], factor: number, send: Send): Promise<void> =>
+  replicateWith(tenant, streams, factor, send, new BufferPool(1 << 20));
 
 function stream(labels: string, ...ingesters: string[]): Placed {
   const rows: StreamRows = {
@@ -81,4 +85,18 @@ test('a very large push goes in several batches, and a refusal of one does not s
   });
   await assert.rejects(work, { message: 'too much' });
   assert.deepEqual(sent, [['{a="1"}'], ['{b="1"}'], ['{c="1"}', '{d="1"}']]);
+});
+
+test('the memory of a batch is used again only once the slowest ingester is done with it', async () => {
+  const pool = new BufferPool(1 << 20);
+  const slow = Promise.withResolvers<void>();
+  const wide = stream('{a="1"}', 'x', 'y', 'z');
+  const large = { ...wide.rows[0]!, labels: `{a="${'x'.repeat(10_000)}"}` };
+  const send: Send = (id) => (id === 'z' ? slow.promise : Promise.resolve());
+  await replicateWith('T', [{ ...wide, rows: [large] }], 3, send, pool);
+  assert.equal(pool.keptBytes, 0);
+  slow.resolve();
+  await slow.promise;
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(pool.keptBytes >= 10_000);
 });

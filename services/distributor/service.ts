@@ -3,6 +3,7 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import { type Ring, RingError } from '../ring/index.ts';
+import { BufferPool } from '../rpc/buffer-pool.ts';
 import { type IngesterClient, PushRejectedError } from '../rpc/ingester.ts';
 import { decodeBody } from './body.ts';
 import { type Admission, InflightBytes } from './inflight.ts';
@@ -12,7 +13,7 @@ import { decodeOtlpBody, otlpDecoderOf } from './otlp-body.ts';
 import { OtlpRows } from './otlp-rows.ts';
 import { PushError } from './push-error.ts';
 import { decodePushJson } from './push-json.ts';
-import type { PushRows } from './push-rows.ts';
+import { type PushRows, SparePushRows } from './push-rows.ts';
 import { decodePushWire } from './push-wire.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { replicate } from './replicate.ts';
@@ -26,6 +27,9 @@ const MB = 1024 * 1024;
 
 /** Offsets into a body are 32 bits wide. */
 const MAX_BODY_BYTES = 2 ** 32 - 1;
+
+/** Of decoded messages and batches: some pushes of the usual size at a time. */
+const KEPT_BUFFER_BYTES = 16 * MB;
 
 export interface DistributorOptions {
   readonly limits: LimitsProvider;
@@ -71,6 +75,8 @@ export class Distributor {
   readonly #labels = new StreamLabels();
   readonly #rates: RateLimiter;
   readonly #rules = new WeakMap<Limits, TenantRules>();
+  readonly #buffers = new BufferPool(KEPT_BUFFER_BYTES);
+  readonly #spareRows = new SparePushRows();
   readonly #replicationFactor: number;
   readonly maxReceivedBytes: number;
   readonly #maxDecompressedBytes: number;
@@ -98,8 +104,7 @@ export class Distributor {
     const { tenant } = request;
     using admission = request.admission ?? this.admit(request.body.length);
     try {
-      const rows = await this.#decode(request, admission, signal);
-      await this.#pushRows(tenant, rows, signal);
+      await this.#pushBody(request, admission, signal);
     } catch (error: unknown) {
       throw this.#asPushError(error, tenant, signal);
     }
@@ -127,21 +132,34 @@ export class Distributor {
   async pushMessage(tenant: string, message: Buffer, signal?: AbortSignal): Promise<void> {
     using _admission = this.admit(message.length);
     try {
-      await this.#pushRows(tenant, await runSliced(decodePushWire(message), signal), signal);
+      await this.#pushWire(tenant, message, signal);
     } catch (error: unknown) {
       throw this.#asPushError(error, tenant, signal);
     }
   }
 
-  async #decode(request: PushRequest, admission: Admission, signal?: AbortSignal): Promise<PushRows> {
+  async #pushBody(request: PushRequest, admission: Admission, signal?: AbortSignal): Promise<void> {
+    const { tenant } = request;
     const plain = await decodeBody(request.body, request.contentEncoding, this.#maxDecompressedBytes);
     if (plain !== request.body) admission.grow(plain.length);
     if (parseMediaType(request.contentType) === 'application/json') {
-      return runSliced(decodePushJson(plain, request.format === 'loki' ? 'v1' : 'legacy'), signal);
+      const shape = request.format === 'loki' ? 'v1' : 'legacy';
+      await this.#pushRows(tenant, await runSliced(decodePushJson(plain, shape), signal), signal);
+      return;
     }
     const reserve = (bytes: number): void => admission.grow(bytes);
-    const message = await runSliced(decodeSnappyBlock(plain, this.#maxDecompressedBytes, reserve), signal);
-    return runSliced(decodePushWire(message), signal);
+    const decoding = decodeSnappyBlock(plain, this.#maxDecompressedBytes, this.#buffers, reserve);
+    using message = await runSliced(decoding, signal);
+    await this.#pushWire(tenant, message.bytes, signal);
+  }
+
+  async #pushWire(tenant: string, message: Buffer, signal?: AbortSignal): Promise<void> {
+    const rows = this.#spareRows.take(message);
+    try {
+      await this.#pushRows(tenant, await runSliced(decodePushWire(message, rows), signal), signal);
+    } finally {
+      this.#spareRows.give(rows);
+    }
   }
 
   async #pushRows(tenant: string, rows: PushRows, signal?: AbortSignal, format: PushFormat = 'loki'): Promise<void> {
@@ -202,7 +220,7 @@ export class Distributor {
       bytes,
       ingesters: ring.ingestersFor(`${tenant}${stream.text}`, this.#replicationFactor),
     }));
-    await replicate(tenant, placed, this.#replicationFactor, async (id, batch) => {
+    const send = async (id: string, batch: Uint8Array): Promise<void> => {
       try {
         const client = ingesters(id);
         if (client === undefined) throw new RingError(`ingester ${id} left the ring`);
@@ -212,7 +230,8 @@ export class Distributor {
         this.#metrics.appended(id, false);
         throw error;
       }
-    });
+    };
+    await replicate(tenant, placed, this.#replicationFactor, send, this.#buffers);
   }
 
   #asPushError(error: unknown, tenant: string, signal?: AbortSignal): PushError {

@@ -2,17 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import snappy from 'snappyjs';
+import { BufferPool } from '../rpc/buffer-pool.ts';
 import { PushError } from './push-error.ts';
 import { decodeSnappyBlock } from './snappy-block.ts';
-
-function decode(input: Buffer, maxLength: number, reserve?: (bytes: number) => void): Buffer {
-  for (const work = decodeSnappyBlock(input, maxLength, reserve); ; ) {
-    const step = work.next();
-    if (step.done) return step.value;
-  }
-}
+import { SnappyDecoder } from './snappy-decoder.ts';
 
 const MB = 1024 * 1024;
+const pool = new BufferPool(64 * MB);
+
+function decode(input: Buffer, maxLength: number, reserve?: (bytes: number) => void): Buffer {
+  for (const work = decodeSnappyBlock(input, maxLength, pool, reserve); ; ) {
+    const step = work.next();
+    if (step.done) return step.value.bytes;
+  }
+}
 
 test('what snappyjs compresses comes back', () => {
   const texts = fc.oneof(
@@ -26,6 +29,36 @@ test('what snappyjs compresses comes back', () => {
       const plain = Buffer.from(bytes);
       assert.deepEqual(decode(snappy.compress(plain), MB), plain);
     }),
+  );
+});
+
+/** Decodes with `SnappyDecoder` alone, whatever the size, into memory that holds something else; null when it is corrupt. */
+function decodeInOnePass(block: Uint8Array, at: number, length: number, step: number): Buffer | null {
+  const out = Buffer.alloc(length, 0xee);
+  const decoder = new SnappyDecoder(block, at, out);
+  while (decoder.run(decoder.produced + step)) if (decoder.isDone) return out;
+  return null;
+}
+
+test('the pass that decodes and checks at once agrees with snappyjs after a walk, also on damaged blocks', () => {
+  const words = fc.constantFrom('level=info ', 'abc', 'x', 'aaaaaaaa', 'xyxyxyxyxy', 'GET /api/v1/users/1234 ');
+  const texts = fc.array(words, { maxLength: 400 }).map((list) => Buffer.from(list.join('')));
+  const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 });
+  fc.assert(
+    fc.property(texts, damage, fc.integer({ min: 1, max: 500 }), (plain, changes, step) => {
+      const block = snappy.compress(plain);
+      const header = plain.length < 128 ? 1 : 2;
+      for (const [place, byte] of changes)
+        if (block.length > header) block[header + (place % (block.length - header))] = byte;
+      let expected: Buffer | null = null;
+      try {
+        expected = decode(block, MB);
+      } catch (error) {
+        assert.ok(error instanceof PushError);
+      }
+      assert.deepEqual(decodeInOnePass(block, header, plain.length, step), expected);
+    }),
+    { numRuns: 2000 },
   );
 });
 
@@ -59,11 +92,21 @@ test('a header that claims 4 GB is refused before memory is taken', () => {
   });
 });
 
-test('memory is reserved only for a block that is whole', () => {
+test('no memory is reserved for a block that cannot hold what it claims', () => {
   const reserved: number[] = [];
   assert.throws(() => decode(good.subarray(0, 5), MB, (bytes) => reserved.push(bytes)), PushError);
+  const claim = Buffer.from([0x80, 0x80, 0x40, 0, 0x61]); // 1 MB of one byte
+  assert.throws(() => decode(claim, 2 * MB, (bytes) => reserved.push(bytes)), PushError);
   decode(good, MB, (bytes) => reserved.push(bytes));
   assert.deepEqual(reserved, [29]);
+});
+
+test('a large block that is corrupt gives its memory back', () => {
+  const body = snappy.compress(sample(MB));
+  const own = new BufferPool(64 * MB);
+  const work = decodeSnappyBlock(body.subarray(0, body.length - 1), 2 * MB, own);
+  assert.throws(() => [...work], { status: 400, message: 'snappy: corrupt input' });
+  assert.ok(own.keptBytes >= MB);
 });
 
 test('random bytes are decoded or refused, and nothing else', () => {
@@ -92,10 +135,10 @@ function sample(length: number): Buffer {
 test('a large block is decoded in pieces and comes out whole', () => {
   const plain = sample(5 * MB + 12_345);
   let pauses = 0;
-  const work = decodeSnappyBlock(snappy.compress(plain), 10 * MB);
+  const work = decodeSnappyBlock(snappy.compress(plain), 10 * MB, pool);
   let step = work.next();
   for (; !step.done; step = work.next()) pauses++;
-  assert.ok(plain.equals(step.value));
+  assert.ok(plain.equals(step.value.bytes));
   assert.ok(pauses > 6, `${pauses} pauses`);
 });
 

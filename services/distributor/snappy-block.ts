@@ -1,53 +1,54 @@
 import snappy from 'snappyjs';
+import type { BufferPool, Loan } from '../rpc/buffer-pool.ts';
 import { PushError } from './push-error.ts';
 import { SLICE_BYTES, type Sliced } from './sliced.ts';
-
-/** Output that is decoded in one go: about 3 ms. */
-const PIECE_BYTES = 1024 * 1024;
-
-/** A place between two tags that no copy reaches across. */
-interface Cut {
-  /** In the input. */
-  readonly at: number;
-  /** Bytes of output before it. */
-  readonly produced: number;
-}
+import { SnappyDecoder } from './snappy-decoder.ts';
 
 /**
- * A snappy block (never the framed form) with everything checked before memory is taken for it: `snappyjs` believes
- * the length in the header, even when the data is longer or shorter. Format: a uvarint with the length of the output,
- * then tags, whose low two bits say literal (0) or copy with 1, 2 or 4 bytes of offset (1, 2, 3). Encoders never copy
- * from before the current 64 kB, so that a large block falls into pieces, each of which is a block of its own.
- * `reserve` hears how much memory the output takes, before it is taken.
+ * Output up to which `snappyjs` decodes. It believes the length in the header, even when the data is longer or shorter,
+ * so its input has to be walked before; both together take 2.5 times as long as one pass that decodes and checks
+ * (3.9 against 1.6 CPU seconds a GB), which is noise in a small push and a fifth of a large one.
+ */
+const SMALL_BYTES = 32 * 1024;
+
+/** A copy makes at most 64 bytes of 3: nothing that claims more than this factor can be whole. */
+const MAX_EXPANSION = 22;
+
+/**
+ * Decodes a snappy block (never the framed form), all of it checked: nothing but what the block says comes out. Memory
+ * is taken only for a block that may hold what its header claims. Format: a uvarint with the length of the output, then
+ * tags. `reserve` hears how much memory the output takes, before it is taken from the pool. The caller gives it back.
  * https://github.com/google/snappy/blob/main/format_description.txt
  */
 export function* decodeSnappyBlock(
   input: Buffer,
   maxLength: number,
+  pool: BufferPool,
   reserve?: (bytes: number) => void,
-): Sliced<Buffer> {
+): Sliced<Loan> {
   const header = readHeader(input);
   if (header === null) throw corrupt();
   const { length } = header;
   if (length > maxLength) {
     throw new PushError(413, `decompressed message size too large than max (${length} vs ${maxLength})`);
   }
-  const cuts = yield* findCuts(input, header.end, length);
-  if (cuts === null) throw corrupt();
+  if (length > MAX_EXPANSION * input.length) throw corrupt();
+  if (length <= SMALL_BYTES) {
+    if (!isWhole(input, header.end, length)) throw corrupt();
+    reserve?.(length);
+    return { bytes: length === 0 ? Buffer.alloc(0) : uncompress(input, length), [Symbol.dispose]: () => {} };
+  }
   reserve?.(length);
-  if (cuts.length === 0) return length === 0 ? Buffer.alloc(0) : uncompress(input, length);
-  const out = Buffer.allocUnsafe(length);
-  let last: Cut = { at: header.end, produced: 0 };
-  for (const cut of [...cuts, { at: input.length, produced: length }]) {
-    const size = cut.produced - last.produced;
-    if (size > 0) {
-      const piece = Buffer.concat([uvarint(size), input.subarray(last.at, cut.at)]);
-      out.set(uncompress(piece, size), last.produced);
-    }
-    last = cut;
+  const loan = pool.take(length);
+  const decoder = new SnappyDecoder(input, header.end, loan.bytes);
+  let until = SLICE_BYTES;
+  while (decoder.run(until)) {
+    if (decoder.isDone) return loan;
+    until = decoder.produced + SLICE_BYTES;
     yield;
   }
-  return out;
+  loan[Symbol.dispose]();
+  throw corrupt();
 }
 
 function uncompress(block: Buffer, length: number): Buffer {
@@ -56,12 +57,6 @@ function uncompress(block: Buffer, length: number): Buffer {
   } catch (error: unknown) {
     throw new PushError(400, 'snappy: corrupt input', { cause: error });
   }
-}
-
-function uvarint(value: number): Buffer {
-  const bytes: number[] = [];
-  for (; value >= 0x80; value = Math.floor(value / 128)) bytes.push((value & 0x7f) | 0x80);
-  return Buffer.from([...bytes, value]);
 }
 
 const corrupt = (): PushError => new PushError(400, 'snappy: corrupt input');
@@ -78,25 +73,11 @@ function readHeader(input: Buffer): { length: number; end: number } | null {
   return null;
 }
 
-/**
- * Walks the tags without copying: every operand is there, every copy points at produced bytes, the sum is `length`;
- * null otherwise. Returns where the block can be cut.
- */
-function* findCuts(input: Buffer, at: number, length: number): Sliced<readonly Cut[] | null> {
+/** Walks the tags without copying: every operand is there, every copy points at produced bytes, the sum is `length`. */
+function isWhole(input: Buffer, at: number, length: number): boolean {
   const end = input.length;
-  const cuts: Cut[] = [];
-  let lastCut = 0;
   let produced = 0;
-  let pause = at + SLICE_BYTES;
   while (at < end) {
-    if (produced - lastCut >= PIECE_BYTES) {
-      cuts.push({ at, produced });
-      lastCut = produced;
-    }
-    if (at > pause) {
-      pause = at + SLICE_BYTES;
-      yield;
-    }
     const tag = input[at++]!;
     let size = (tag >>> 2) + 1;
     let offset: number;
@@ -104,39 +85,33 @@ function* findCuts(input: Buffer, at: number, length: number): Sliced<readonly C
       case 0:
         if (size > 60) {
           const bytes = size - 60;
-          if (at + bytes > end) return null;
-          size = 1;
-          for (let i = 0, factor = 1; i < bytes; i++, factor *= 256) size += input[at + i]! * factor;
+          if (at + bytes > end) return false;
+          size = 1 + input.readUIntLE(at, bytes);
           at += bytes;
         }
         at += size;
         produced += size;
-        if (at > end || produced > length) return null;
+        if (at > end || produced > length) return false;
         continue;
       case 1:
-        if (at + 1 > end) return null;
+        if (at + 1 > end) return false;
         size = ((tag >>> 2) & 7) + 4;
         offset = ((tag >>> 5) << 8) | input[at]!;
         at += 1;
         break;
       case 2:
-        if (at + 2 > end) return null;
-        offset = input[at]! | (input[at + 1]! << 8);
+        if (at + 2 > end) return false;
+        offset = input.readUInt16LE(at);
         at += 2;
         break;
       default:
-        if (at + 4 > end) return null;
+        if (at + 4 > end) return false;
         offset = input.readUInt32LE(at);
         at += 4;
     }
-    const from = produced - offset;
-    if (offset === 0 || from < 0) return null;
-    while (from < lastCut) {
-      cuts.pop();
-      lastCut = cuts.at(-1)?.produced ?? 0;
-    }
+    if (offset === 0 || offset > produced) return false;
     produced += size;
-    if (produced > length) return null;
+    if (produced > length) return false;
   }
-  return produced === length ? cuts : null;
+  return produced === length;
 }

@@ -11,7 +11,11 @@ import type { TenantRules } from './tenant-rules.ts';
 /** Farther than this from the base (ns), a row goes into the next StreamRows: its offset has to stay exact. */
 const MAX_SPAN_NS = 2 ** 51;
 
-/** Collects the valid rows of one stream as columns. */
+/**
+ * Collects the valid rows of one stream as columns: in place, from the stream's first row on, where offsets stand in the
+ * column of seconds and metadata indexes in that of nanoseconds. A row is read before its place is written, since no row
+ * moves to a later one. What `finish` answers are views of the push's columns.
+ */
 export class StreamBuilder {
   readonly #rows: PushRows;
   readonly #stream: KnownStream;
@@ -19,19 +23,17 @@ export class StreamBuilder {
   readonly #done: StreamRows[] = [];
   readonly #findsLevels: boolean;
   readonly #increments: boolean;
-  #room: number;
   lineCount = 0;
   bytes = 0;
 
-  #count = 0;
-  #offsets: Float64Array;
-  #lineStarts: Uint32Array;
-  #lineLengths: Uint32Array;
-  #metaIndexes: Uint32Array;
+  /** First row of the StreamRows that is being filled, and the row after its last. */
+  #start: number;
+  #end: number;
   #sets = new MetadataSets();
   #baseSeconds = 0;
   #baseNanos = 0;
   #lowest = 0;
+  #last = 0;
   #ascending = true;
 
   // Of the row stored last, for increment_duplicate_timestamp.
@@ -48,11 +50,8 @@ export class StreamBuilder {
     this.#rules = rules;
     this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
     this.#increments = limits.increment_duplicate_timestamp;
-    this.#room = pushed.rowCount;
-    this.#offsets = new Float64Array(this.#room);
-    this.#lineStarts = new Uint32Array(this.#room);
-    this.#lineLengths = new Uint32Array(this.#room);
-    this.#metaIndexes = new Uint32Array(this.#room);
+    this.#start = pushed.firstRow;
+    this.#end = pushed.firstRow;
   }
 
   add(row: number): void {
@@ -64,26 +63,28 @@ export class StreamBuilder {
     if (seconds >= 9223372036 || seconds <= -9223372036) [seconds, nanos] = wrappedTime(seconds, nanos);
     if (this.#increments) [seconds, nanos] = this.#incremented(row, seconds, nanos);
 
-    if (this.#count === 0) {
+    if (this.#end === this.#start) {
       this.#baseSeconds = seconds;
       this.#baseNanos = nanos;
+      this.#last = Number.NEGATIVE_INFINITY;
     }
     let offset = (seconds - this.#baseSeconds) * 1e9 + (nanos - this.#baseNanos);
     if (offset > MAX_SPAN_NS || offset < -MAX_SPAN_NS) {
       this.#close();
       this.#baseSeconds = seconds;
       this.#baseNanos = nanos;
+      this.#last = Number.NEGATIVE_INFINITY;
       offset = 0;
     }
-    const at = this.#count;
     const index = this.#metadata(row, lineStart, lineLength);
-    this.#offsets[at] = offset;
-    this.#lineStarts[at] = lineStart;
-    this.#lineLengths[at] = lineLength;
-    this.#metaIndexes[at] = index;
+    const at = this.#end++;
+    rows.seconds[at] = offset;
+    rows.nanos[at] = index;
+    rows.lineStarts[at] = lineStart;
+    rows.lineLengths[at] = lineLength;
     if (offset < this.#lowest) this.#lowest = offset;
-    if (at > 0 && offset <= this.#offsets[at - 1]!) this.#ascending = false;
-    this.#count = at + 1;
+    if (offset <= this.#last) this.#ascending = false;
+    this.#last = offset;
     this.lineCount++;
     this.bytes += lineLength + this.#sets.lastSize;
   }
@@ -95,33 +96,29 @@ export class StreamBuilder {
 
   /** Ends one StreamRows; the base becomes its earliest row, so that offsets are never negative. */
   #close(): void {
-    const count = this.#count;
-    if (count === 0) return;
-    const offsets = this.#offsets;
+    const start = this.#start;
+    const end = this.#end;
+    if (end === start) return;
+    const { seconds, nanos, lineStarts, lineLengths, source } = this.#rows;
     const lowest = this.#lowest;
-    if (lowest < 0) for (let i = 0; i < count; i++) offsets[i]! -= lowest;
+    if (lowest < 0) for (let i = start; i < end; i++) seconds[i]! -= lowest;
     const sets = this.#sets;
     this.#done.push({
       labels: this.#stream.text,
       baseNs: BigInt(this.#baseSeconds) * 1_000_000_000n + BigInt(this.#baseNanos) + BigInt(lowest),
-      rowCount: count,
-      offsetsNs: offsets.subarray(0, count),
-      lineStarts: this.#lineStarts.subarray(0, count),
-      lineLengths: this.#lineLengths.subarray(0, count),
-      source: this.#rows.source,
-      metaIndexes: this.#metaIndexes.subarray(0, count),
+      rowCount: end - start,
+      offsetsNs: seconds.subarray(start, end),
+      lineStarts: lineStarts.subarray(start, end),
+      lineLengths: lineLengths.subarray(start, end),
+      source,
+      metaIndexes: nanos.subarray(start, end),
       metaSetCount: sets.setCount,
       metaEnds: sets.ends,
       metaBytes: sets.bytes,
       ascending: this.#ascending,
     });
-    this.#room -= count;
-    this.#offsets = offsets.subarray(count);
-    this.#lineStarts = this.#lineStarts.subarray(count);
-    this.#lineLengths = this.#lineLengths.subarray(count);
-    this.#metaIndexes = this.#metaIndexes.subarray(count);
+    this.#start = end;
     this.#sets = new MetadataSets();
-    this.#count = 0;
     this.#lowest = 0;
     this.#ascending = true;
   }

@@ -11,12 +11,16 @@ export interface IngesterClient {
   readonly id: string;
   /**
    * Stores a batch (`push-batch.ts`); resolves once it is in the write-ahead log and visible to queries. Rejects with
-   * `PushRejectedError` when part or all of it was refused; what was not refused is stored all the same.
+   * `PushRejectedError` when part or all of it was refused; what was not refused is stored all the same. `batch` is the
+   * caller's again once that is settled.
    */
   push(batch: Uint8Array): Promise<void>;
   /** Rows that are not yet in the object store, of streams that match, overlapping `[startNs, endNs]`. */
   recent(request: RecentRequest): Promise<readonly RecentStream[]>;
-  /** Calls `onRows` for each accepted push of a matching stream until the returned function is called. */
+  /**
+   * Calls `onRows` for each accepted push of a matching stream until the returned function is called. The rows may only
+   * be looked at during the call.
+   */
   tail(tenant: string, matchers: readonly Matcher[], onRows: (labels: Labels, rows: StreamBatch) => void): () => void;
   /** Cuts and stores everything; resolves when it is in the object store. */
   flush(): Promise<void>;

@@ -63,61 +63,82 @@ export class CorruptPushBatchError extends Error {
 
 const pad = (n: number): number => (n + 7) & ~7;
 
-export function encodePushBatch(tenant: string, streams: readonly StreamRows[]): Buffer {
+/**
+ * `allocate` gives the memory: exactly as many bytes, from a multiple of 8 on, whatever is in them. Lines that touch each
+ * other in their source are copied together.
+ */
+export function encodePushBatch(
+  tenant: string,
+  streams: readonly StreamRows[],
+  allocate: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
+): Buffer {
   const tenantBytes = Buffer.from(tenant, 'utf8');
   const labelBytes = streams.map((s) => Buffer.from(s.labels, 'utf8'));
   let size = HEADER_BYTES + pad(tenantBytes.length);
   let rowCount = 0;
-  const lineTotals = streams.map((s) => {
-    let total = 0;
-    for (let r = 0; r < s.rowCount; r++) total += s.lineLengths[r]!;
-    return total;
-  });
+  const lineTotals = streams.map(lineTotal);
   streams.forEach((s, i) => {
     rowCount += s.rowCount;
-    const metaBytes = s.metaSetCount ? s.metaEnds[s.metaSetCount - 1]! : 0;
     size += STREAM_HEADER_BYTES + 8 * s.rowCount + 2 * pad(4 * s.rowCount) + pad(4 * s.metaSetCount);
-    size += pad(labelBytes[i]!.length) + pad(metaBytes) + pad(lineTotals[i]!);
+    size += pad(labelBytes[i]!.length) + pad(metaTotal(s)) + pad(lineTotals[i]!);
   });
-  const memory = new ArrayBuffer(size);
-  const out = Buffer.from(memory);
-  const header = new Uint32Array(memory, 0, 6);
-  header.set([MAGIC, size, tenantBytes.length, streams.length, rowCount, 0]);
+  const out = allocate(size);
+  const memory = out.buffer as ArrayBuffer;
+  const start = out.byteOffset;
+  new Uint32Array(memory, start, 6).set([MAGIC, size, tenantBytes.length, streams.length, rowCount, 0]);
   out.set(tenantBytes, HEADER_BYTES);
-  let at = HEADER_BYTES + pad(tenantBytes.length);
+  let at = HEADER_BYTES;
+  /** Passes over a section that was written, and zeroes its padding. */
+  const pass = (length: number): void => {
+    const end = at + pad(length);
+    for (at += length; at < end; at++) out[at] = 0;
+  };
+  pass(tenantBytes.length);
   streams.forEach((s, i) => {
     const n = s.rowCount;
-    const metaBytes = s.metaSetCount ? s.metaEnds[s.metaSetCount - 1]! : 0;
+    const metaBytes = metaTotal(s);
     const labels = labelBytes[i]!;
     const flags = s.ascending ? FLAG_ASCENDING : 0;
-    new Uint32Array(memory, at, 6).set([labels.length, n, lineTotals[i]!, s.metaSetCount, metaBytes, flags]);
+    const head = [labels.length, n, lineTotals[i]!, s.metaSetCount, metaBytes, flags];
+    new Uint32Array(memory, start + at, 6).set(head);
     out.writeBigInt64LE(s.baseNs, at + 24);
     at += STREAM_HEADER_BYTES;
-    new Float64Array(memory, at, n).set(s.offsetsNs.subarray(0, n));
+    new Float64Array(memory, start + at, n).set(s.offsetsNs.subarray(0, n));
     at += 8 * n;
-    new Uint32Array(memory, at, n).set(s.lineLengths.subarray(0, n));
-    at += pad(4 * n);
-    new Uint32Array(memory, at, n).set(s.metaIndexes.subarray(0, n));
-    at += pad(4 * n);
-    new Uint32Array(memory, at, s.metaSetCount).set(s.metaEnds.subarray(0, s.metaSetCount));
-    at += pad(4 * s.metaSetCount);
-    out.set(labels, at);
-    at += pad(labels.length);
-    out.set(s.metaBytes.subarray(0, metaBytes), at);
-    at += pad(metaBytes);
-    const { lineStarts, lineLengths } = s;
-    // `copy` of a Buffer makes no view of the line, which `set` would need.
-    const source = Buffer.from(s.source.buffer, s.source.byteOffset, s.source.byteLength);
-    let to = at;
-    for (let r = 0; r < n; r++) {
-      const from = lineStarts[r]!;
-      const length = lineLengths[r]!;
-      source.copy(out, to, from, from + length);
-      to += length;
+    for (const column of [s.lineLengths.subarray(0, n), s.metaIndexes.subarray(0, n)]) {
+      new Uint32Array(memory, start + at, n).set(column);
+      pass(4 * n);
     }
-    at += pad(lineTotals[i]!);
+    new Uint32Array(memory, start + at, s.metaSetCount).set(s.metaEnds.subarray(0, s.metaSetCount));
+    pass(4 * s.metaSetCount);
+    out.set(labels, at);
+    pass(labels.length);
+    out.set(s.metaBytes.subarray(0, metaBytes), at);
+    pass(metaBytes);
+    copyLines(s, out, at);
+    pass(lineTotals[i]!);
   });
   return out;
+}
+
+function lineTotal(s: StreamRows): number {
+  let total = 0;
+  for (let r = 0; r < s.rowCount; r++) total += s.lineLengths[r]!;
+  return total;
+}
+
+const metaTotal = (s: StreamRows): number => (s.metaSetCount > 0 ? s.metaEnds[s.metaSetCount - 1]! : 0);
+
+function copyLines({ rowCount, lineStarts, lineLengths, source: bytes }: StreamRows, out: Buffer, at: number): void {
+  // `copy` of a Buffer makes no view of the line, which `set` would need.
+  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let r = 0; r < rowCount; ) {
+    const from = lineStarts[r]!;
+    let to = from + lineLengths[r]!;
+    for (r++; r < rowCount && lineStarts[r] === to; r++) to += lineLengths[r]!;
+    source.copy(out, at, from, to);
+    at += to - from;
+  }
 }
 
 /**
