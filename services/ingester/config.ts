@@ -41,7 +41,7 @@ export const defaultIngesterConfig: IngesterConfig = {
   flushBackoffMinMs: 1_000,
   flushBackoffMaxMs: MINUTE,
   maxReturnedStreamErrors: 10,
-  maxHeadBytes: 256 * MB,
+  maxHeadBytes: 64 * MB,
   flushBytes: 512 * MB,
   maxUnflushedBytes: 1024 * MB,
   maxWalBytes: 1024 * MB,

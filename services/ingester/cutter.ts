@@ -72,12 +72,13 @@ export class Cutter {
       for (let failures = 0; ; failures++) {
         try {
           const started = performance.now();
-          const blocks = (await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head)))).flat();
+          const blocks = (await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.columns())))).flat();
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
           this.#memory.cutBytes += bytes - cut.memoryBytes;
           cut.memoryBytes = bytes;
           cut.blocks = blocks;
+          for (const head of cut.heads!) head.release();
           cut.heads = null;
           return;
         } catch (error: unknown) {

@@ -1,22 +1,24 @@
-import { classBytes, sizeClass } from '../rpc/size-classes.ts';
+/**
+ * Memory that heads hand on to each other. V8 does not count shared memory when it decides to collect garbage: what heads
+ * outgrow, and what is encoded, would pile up by the gigabyte before anything frees it.
+ */
 
 /** Heads below this are many and live long; they get what they need and nothing more. */
 const MIN_POOLED_BYTES = 16 * 1024;
 /** Larger than any head that is cut in time. */
 const MAX_POOLED_BYTES = 8 * 1024 * 1024;
 
-/**
- * Memory that heads hand on to each other. V8 does not count shared memory when it decides to collect garbage: what heads
- * outgrow would pile up by the gigabyte before anything frees it.
- */
 export class HeadMemory {
-  readonly #idleLimit: number;
+  readonly #limit: number;
+  /** By `classOf`. */
   readonly #free: SharedArrayBuffer[][] = [];
+  /** Of all that is lent or idle. */
+  #total = 0;
   #idle = 0;
 
-  /** `idleBytes`: what may wait for its next use, at most. */
-  constructor(idleBytes: number) {
-    this.#idleLimit = idleBytes;
+  /** `limitBytes`: beyond it, what comes back is left to the garbage collector. */
+  constructor(limitBytes: number) {
+    this.#limit = limitBytes;
   }
 
   get idleBytes(): number {
@@ -26,23 +28,55 @@ export class HeadMemory {
   /** At least `bytes`, holding anything. */
   take(bytes: number): SharedArrayBuffer {
     if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES) return new SharedArrayBuffer(bytes);
-    const place = sizeClass(bytes);
-    const memory = this.#free[place]?.pop();
-    if (memory === undefined) return new SharedArrayBuffer(classBytes(place));
-    this.#idle -= memory.byteLength;
+    const place = classOf(bytes);
+    const idle = this.#free[place]?.pop();
+    if (idle !== undefined) {
+      this.#idle -= idle.byteLength;
+      return idle;
+    }
+    const memory = new SharedArrayBuffer(bytesOf(place));
+    this.#total += memory.byteLength;
+    this.#shrink();
     return memory;
   }
 
-  /** Nobody may read it any more, in no thread. */
-  give(memory: SharedArrayBuffer): void {
+  /** `isShared`: somebody may still read it, so that it is not lent again. */
+  give(memory: SharedArrayBuffer, isShared: boolean): void {
     const bytes = memory.byteLength;
-    if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES || this.#idle + bytes > this.#idleLimit) return;
-    const place = sizeClass(bytes);
-    if (classBytes(place) !== bytes) return; // not one of ours
+    if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES) return;
+    if (isShared || this.#total > this.#limit) {
+      this.#total -= bytes;
+      return;
+    }
     this.#idle += bytes;
-    (this.#free[place] ??= []).push(memory);
+    (this.#free[classOf(bytes)] ??= []).push(memory);
+  }
+
+  /** Lets go of what idles, the class with the most first, until all is within the limit. */
+  #shrink(): void {
+    while (this.#total > this.#limit && this.#idle > 0) {
+      let most: SharedArrayBuffer[] = [];
+      let mostBytes = 0;
+      this.#free.forEach((list, place) => {
+        const bytes = list.length * bytesOf(place);
+        if (bytes > mostBytes) [most, mostBytes] = [list, bytes];
+      });
+      const { byteLength } = most.pop()!;
+      this.#total -= byteLength;
+      this.#idle -= byteLength;
+    }
   }
 }
 
 /** For heads that are few. */
 export const noHeadMemory = new HeadMemory(0);
+
+/** Classes are 2^n and 1.5 * 2^n: few, so that what one head gives fits the next, and a head lies idle by a sixth. */
+function classOf(bytes: number): number {
+  const power = 32 - Math.clz32(bytes - 1);
+  return 2 * power - (bytes <= 0.75 * 2 ** power ? 1 : 0);
+}
+
+function bytesOf(place: number): number {
+  return place % 2 === 0 ? 2 ** (place / 2) : 0.75 * 2 ** ((place + 1) / 2);
+}

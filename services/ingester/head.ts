@@ -1,6 +1,7 @@
 import type { HeadColumns } from '../../storage/block/types.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { setBytes } from './entry-bytes.ts';
+import type { HeadMemory } from './head-memory.ts';
 import { MetadataSets } from './metadata-sets.ts';
 
 /**
@@ -9,11 +10,12 @@ import { MetadataSets } from './metadata-sets.ts';
  *
  *     f64 offsetsNs[rows]  u32 lineEnds[rows]  u32 metaIndexes[rows]  u8 bytes[bytes]
  *
- * Growing moves everything to a larger one; readers keep the old. Views are made when they are used: kept, the four of
- * them cost more than the rows of a small stream.
+ * Growing moves everything to a larger one. What is outgrown, or no longer needed once its rows are encoded, goes to the
+ * next head, unless a reader may still be at it. Views are made when they are used: kept, the four of them cost more than
+ * the rows of a small stream.
  */
 const ROW_BYTES = 16;
-const GROWTH = 1.6;
+const GROWTH = 1.5;
 const MIN_ROWS = 8;
 /** Offsets within a head stay below this in size, so that any difference of two is exact in a double. ns. */
 const MAX_OFFSET_NS = 2 ** 51;
@@ -31,13 +33,18 @@ export class Head {
   #ascending = true;
   #memory: SharedArrayBuffer;
   #rowCapacity: number;
-  readonly #sets = new MetadataSets();
+  readonly #pool: HeadMemory;
+  readonly #sets: MetadataSets;
+  /** Whether somebody who does not say when he is done reads the memory. */
+  #isShared = false;
 
   /** `rows` and `bytes`: what is expected. */
-  constructor(baseNs: bigint, rows: number, bytes: number) {
+  constructor(baseNs: bigint, rows: number, bytes: number, pool: HeadMemory) {
     this.baseNs = baseNs;
+    this.#pool = pool;
+    this.#sets = new MetadataSets(pool);
     this.#rowCapacity = even(Math.max(rows, MIN_ROWS));
-    this.#memory = new SharedArrayBuffer(this.#rowCapacity * ROW_BYTES + bytes);
+    this.#memory = pool.take(this.#rowCapacity * ROW_BYTES + bytes);
   }
 
   get rowCount(): number {
@@ -116,6 +123,19 @@ export class Head {
   }
 
   /** What a reader may look at for as long as it likes. */
+  sharedColumns(): HeadColumns {
+    this.#isShared = true;
+    this.#sets.isShared = true;
+    return this.columns();
+  }
+
+  /** Lets others have the memory. Nobody may look at `columns()` any more; those who have `sharedColumns()` may. */
+  release(): void {
+    this.#pool.give(this.#memory, this.#isShared);
+    this.#sets.release();
+  }
+
+  /** Valid until rows are appended or the head is released. */
   columns(): HeadColumns {
     return {
       rowCount: this.#rowCount,
@@ -143,14 +163,17 @@ export class Head {
     const haveBytes = this.#memory.byteLength - this.#rowCapacity * ROW_BYTES;
     if (needRows <= this.#rowCapacity && needBytes <= haveBytes) return;
     const grown = (need: number, have: number) => (need <= have ? have : Math.max(need, Math.ceil(have * GROWTH)));
-    const old = viewsOf(this.#memory, this.#rowCapacity);
+    const outgrown = this.#memory;
+    const old = viewsOf(outgrown, this.#rowCapacity);
     this.#rowCapacity = even(grown(needRows, this.#rowCapacity));
-    this.#memory = new SharedArrayBuffer(this.#rowCapacity * ROW_BYTES + grown(needBytes, haveBytes));
+    this.#memory = this.#pool.take(this.#rowCapacity * ROW_BYTES + grown(needBytes, haveBytes));
     const moved = viewsOf(this.#memory, this.#rowCapacity);
     moved.offsetsNs.set(old.offsetsNs.subarray(0, this.#rowCount));
     moved.lineEnds.set(old.lineEnds.subarray(0, this.#rowCount));
     moved.metaIndexes.set(old.metaIndexes.subarray(0, this.#rowCount));
     moved.bytes.set(old.bytes.subarray(0, this.#lineBytes));
+    this.#pool.give(outgrown, this.#isShared);
+    this.#isShared = false;
   }
 }
 

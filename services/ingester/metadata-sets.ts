@@ -1,4 +1,5 @@
 import type { StreamBatch } from '../rpc/push-batch.ts';
+import type { HeadMemory } from './head-memory.ts';
 
 const NO_MEMORY = new SharedArrayBuffer(0);
 /** Sets that there is room for at first. */
@@ -18,6 +19,18 @@ export class MetadataSets {
   #count = 0;
   /** Open addressing, a power of two; 1 + index of a set, 0 for free. */
   #table: Uint32Array | null = null;
+  readonly #pool: HeadMemory;
+  /** Whether somebody who does not say when he is done reads the memory. */
+  isShared = false;
+
+  constructor(pool: HeadMemory) {
+    this.#pool = pool;
+  }
+
+  /** Lets others have the memory, unless it is shared. */
+  release(): void {
+    this.#pool.give(this.#memory, this.isShared);
+  }
 
   get memoryBytes(): number {
     return this.#memory.byteLength + (this.#table?.byteLength ?? 0);
@@ -82,11 +95,14 @@ export class MetadataSets {
     if (need <= views.bytes.length && this.#count < this.#setCapacity) return views;
     const capacity = this.#count < this.#setCapacity ? this.#setCapacity : Math.max(FIRST_SETS, this.#count * 2);
     const bytes = need <= views.bytes.length ? views.bytes.length : Math.max(need, views.bytes.length * 2);
-    this.#memory = new SharedArrayBuffer(4 * capacity + bytes);
+    const outgrown = this.#memory;
+    this.#memory = this.#pool.take(4 * capacity + bytes);
     this.#setCapacity = capacity;
     const grown = { ends: this.ends, bytes: this.bytes };
     grown.ends.set(views.ends.subarray(0, this.#count));
     grown.bytes.set(views.bytes.subarray(0, used));
+    this.#pool.give(outgrown, this.isShared);
+    this.isShared = false;
     return grown;
   }
 

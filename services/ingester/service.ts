@@ -11,6 +11,7 @@ import type { IngesterConfig } from './config.ts';
 import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
 import { entryBytesOf } from './entry-bytes.ts';
 import { Flusher, type SegmentSink } from './flush.ts';
+import { HeadMemory } from './head-memory.ts';
 import { RECORD_PUSH, StoredMarks } from './marks.ts';
 import { type IngesterMetrics, ingesterMetrics } from './metrics.ts';
 import { describeRefusals, judge, type RefusalReason, type Verdict } from './order.ts';
@@ -61,6 +62,8 @@ type NoStream = 'stream_limit' | 'no_schema';
 type State = 'new' | 'starting' | 'running' | 'stopping';
 
 const NS_PER_MS = 1_000_000;
+/** Memory that heads hand on to each other, those that are being encoded among them, in relation to that of open heads. */
+const HEAD_MEMORY_SHARE = 1.5;
 
 /**
  * Takes rows in, holds them in memory and in the write-ahead log, and brings them to the object store.
@@ -79,6 +82,7 @@ export class Ingester implements IngesterClient {
   readonly #metrics: IngesterMetrics;
   readonly #tenants = new Map<string, Tenant>();
   readonly #memory: MemoryUse = { headBytes: 0, cutBytes: 0 };
+  readonly #headMemory: HeadMemory;
   readonly #cutter: Cutter;
   #wal: Wal | null = null;
   #flusher: Flusher | null = null;
@@ -89,6 +93,7 @@ export class Ingester implements IngesterClient {
     this.id = options.id;
     this.#options = options;
     this.#metrics = ingesterMetrics(options.registry);
+    this.#headMemory = new HeadMemory(HEAD_MEMORY_SHARE * options.config.maxHeadBytes);
     this.#cutter = new Cutter({
       encoder: options.encoder,
       concurrency: options.config.concurrentEncodes,
@@ -454,7 +459,7 @@ export class Ingester implements IngesterClient {
 
   #tenant(id: string): Tenant {
     let tenant = this.#tenants.get(id);
-    if (tenant === undefined) this.#tenants.set(id, (tenant = new Tenant(id)));
+    if (tenant === undefined) this.#tenants.set(id, (tenant = new Tenant(id, this.#headMemory)));
     return tenant;
   }
 

@@ -3,13 +3,14 @@ import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { RecentStream } from '../rpc/ingester.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { Head } from './head.ts';
+import { type HeadMemory, noHeadMemory } from './head-memory.ts';
 import type { StreamOrder } from './order.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Rows that were cut off a stream together: first as they were, then, once encoded, as blocks. */
 export interface Cut {
   /** Null once `blocks` are there. */
-  heads: readonly HeadColumns[] | null;
+  heads: readonly Head[] | null;
   blocks: readonly EncodedBlock[] | null;
   memoryBytes: number;
   readonly rowCount: number;
@@ -51,9 +52,12 @@ export class Stream implements StreamOrder {
   /** Line bytes of the head cut last, as a guess at the next one. */
   #expectedBytes = 0;
 
-  constructor(labels: Labels, text: string) {
+  readonly #memory: HeadMemory;
+
+  constructor(labels: Labels, text: string, memory: HeadMemory = noHeadMemory) {
     this.labels = labels;
     this.text = text;
+    this.#memory = memory;
   }
 
   get headBytes(): number {
@@ -154,8 +158,8 @@ export class Stream implements StreamOrder {
   /** Turns the open heads into a cut, which stays visible; null when there is nothing to cut. */
   cut(): Cut | null {
     if (this.#heads.length === 0) return null;
-    const heads = this.#heads.map((head) => head.columns());
-    const [line, metadata] = lastRowOf(heads.at(-1)!);
+    const heads = this.#heads;
+    const [line, metadata] = lastRowOf(heads.at(-1)!.columns());
     this.#lastLine = Buffer.from(line);
     this.#lastMetadata = Buffer.from(metadata);
     const cut: Cut = {
@@ -183,10 +187,10 @@ export class Stream implements StreamOrder {
     const heads: HeadColumns[] = [];
     for (const cut of this.cuts) {
       if (cut.minNs > endNs || cut.maxNs < startNs) continue;
-      if (cut.blocks === null) heads.push(...cut.heads!);
+      if (cut.blocks === null) heads.push(...cut.heads!.map((head) => head.sharedColumns()));
       else for (const b of cut.blocks) if (b.stats.minNs <= endNs && b.stats.maxNs >= startNs) blocks.push(b);
     }
-    for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.columns());
+    for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.sharedColumns());
     return blocks.length + heads.length === 0 ? null : { labels: this.labels, blocks, heads };
   }
 
@@ -209,7 +213,12 @@ export class Stream implements StreamOrder {
     }
     const room = Math.max(bytes, this.#expectedBytes >> 2);
     const base = batch.baseNs + BigInt(min);
-    const next = new Head(base, Math.max(to - from, Math.ceil((this.#expectedBytes >> 2) / EXPECTED_LINE_BYTES)), room);
+    const next = new Head(
+      base,
+      Math.max(to - from, Math.ceil((this.#expectedBytes >> 2) / EXPECTED_LINE_BYTES)),
+      room,
+      this.#memory,
+    );
     if (to - from === 1 || next.fits(batch.baseNs, min, max, bytes)) {
       this.#heads.push(next);
       next.append(batch, from, to, lineStart, lineEnd);

@@ -1,6 +1,7 @@
 import type { Labels } from '../../logql/labels.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
+import type { HeadMemory } from './head-memory.ts';
 import { compileSelector, LabelIndex } from './label-index.ts';
 import { parseCanonicalLabels } from './labels-text.ts';
 import { Stream } from './stream.ts';
@@ -17,8 +18,11 @@ export class Tenant {
   readonly #index = new LabelIndex();
   readonly #tails = new Set<Tail>();
 
-  constructor(id: string) {
+  readonly #memory: HeadMemory;
+
+  constructor(id: string, memory: HeadMemory) {
     this.id = id;
+    this.#memory = memory;
   }
 
   get isUnused(): boolean {
@@ -30,7 +34,7 @@ export class Tenant {
   }
 
   create(text: string): Stream {
-    const stream = new Stream(parseCanonicalLabels(text), text);
+    const stream = new Stream(parseCanonicalLabels(text), text, this.#memory);
     this.streams.set(text, stream);
     this.#index.add(stream);
     return stream;
