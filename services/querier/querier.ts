@@ -290,6 +290,9 @@ export class Querier {
   }
 }
 
-function warningsOf({ scan }: QueryStats): string[] {
-  return scan.corruptBlocks > 0 ? [`${scan.corruptBlocks} corrupt blocks were left out of this answer`] : [];
+function warningsOf({ scan, leftOutSegments }: QueryStats): string[] {
+  const warnings: string[] = [];
+  if (leftOutSegments > 0) warnings.push(`${leftOutSegments} segments cannot be read and were left out of this answer`);
+  if (scan.corruptBlocks > 0) warnings.push(`${scan.corruptBlocks} corrupt blocks were left out of this answer`);
+  return warnings;
 }

@@ -95,8 +95,12 @@ export async function selectStreams(
   const asked = await Promise.all(
     ids.map(async (tenant) => {
       const request = { tenant, matchers, startNs, endNs };
+      const onLeftOut = () => stats.leftOutSegments++;
       const recent = ingesters.map((ingester) => ingester.recent(request));
-      const [storedSeries, ...recentLists] = await Promise.all([sources.catalog.select(request), ...recent]);
+      const [storedSeries, ...recentLists] = await Promise.all([
+        sources.catalog.select({ ...request, onLeftOut }),
+        ...recent,
+      ]);
       return { tenant, storedSeries, recentLists };
     }),
   );

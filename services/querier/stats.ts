@@ -9,6 +9,8 @@ export class QueryStats {
   /** Streams that were asked for in the index and in the ingesters. */
   totalStreams = 0;
   storedChunks = 0;
+  /** Segments of the time that could not be read. */
+  leftOutSegments = 0;
   recentChunks = 0;
   ingestersReached = 0;
   indexMs = 0;
@@ -32,6 +34,7 @@ export class QueryStats {
     Object.assign(this.scan, newScanStats());
     this.totalStreams = 0;
     this.storedChunks = 0;
+    this.leftOutSegments = 0;
     this.recentChunks = 0;
     this.ingestersReached = 0;
     this.subqueries = 0;

@@ -214,12 +214,18 @@ describe('SegmentCatalog', () => {
     const logged: LogFields[] = [];
     const logger: Logger = { ...silentLogger, error: (_, fields) => logged.push(fields!) };
     const catalog = await loaded(objects, logger);
+    const removed = Buffer.from(await objects.get(gone));
     await objects.delete(gone);
-    for (let i = 0; i < 3; i++) {
-      assert.deepEqual(labelTexts(await catalog.select({ tenant: 't', matchers: [], ...ever })), ['app=c']);
-    }
+    let leftOut = 0;
+    const request = { tenant: 't', matchers: [], ...ever, onLeftOut: () => leftOut++ };
+    for (let i = 0; i < 3; i++) assert.deepEqual(labelTexts(await catalog.select(request)), ['app=c']);
     assert.equal(catalog.setAsideCount, 3);
+    assert.equal(leftOut, 6);
     assert.deepEqual(logged.map((fields) => fields['segment']).sort(), [corrupt, gone, 'segments/t/stranger'].sort());
+    // A segment that is back, as when its volume was mounted late, is read again.
+    await objects.put(gone, [removed]);
+    assert.deepEqual(labelTexts(await catalog.select(request)), ['app=b', 'app=c']);
+    assert.equal(catalog.setAsideCount, 2);
   });
 
   it('reads a footer once for all who ask at a time, and again after a failure of the store', async () => {

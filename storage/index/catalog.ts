@@ -21,6 +21,8 @@ export interface SelectRequest {
   readonly endNs: bigint;
   /** None: every stream. */
   readonly matchers: readonly Matcher[];
+  /** Called for each segment that overlaps the time and cannot be read. */
+  readonly onLeftOut?: () => void;
 }
 
 /** A stream and its blocks that overlap the request's time, in order of arrival. */
@@ -63,6 +65,8 @@ export class SegmentCatalog {
   /** By tenant, ascending by id: in order of arrival. */
   readonly #segments = new Map<string, Segment[]>();
   readonly #setAside = new Set<string>();
+  /** Segments that were not there when they were last asked for: tried again each time, told of once. */
+  readonly #missing = new Set<string>();
 
   constructor(store: ObjectStore, logger: Logger, options: CatalogOptions = {}) {
     this.#store = store;
@@ -131,6 +135,7 @@ export class SegmentCatalog {
     else this.#segments.delete(tenant);
     this.#footers.forget(key);
     this.#setAside.delete(key);
+    this.#missing.delete(key);
   }
 
   /** Tenants that have segments, ascending. */
@@ -151,7 +156,7 @@ export class SegmentCatalog {
 
   /** Segments that could not be read: corrupt, or gone without `remove`. */
   get setAsideCount(): number {
-    return this.#setAside.size;
+    return this.#setAside.size + this.#missing.size;
   }
 
   /** Footers read from the store so far, and the memory that those kept take. */
@@ -253,7 +258,10 @@ export class SegmentCatalog {
       const loaded = footers.some((footer) => footer instanceof Promise)
         ? await Promise.all(footers)
         : (footers as SegmentFooter[]);
-      for (const footer of loaded) if (footer) visit(footer, matchSeries(footer, selector));
+      loaded.forEach((footer, i) => {
+        if (footer) visit(footer, matchSeries(footer, selector));
+        else if (this.#has(some[i]!.key)) request.onLeftOut?.();
+      });
     }
   }
 
@@ -261,12 +269,15 @@ export class SegmentCatalog {
   async #loadFooter(key: string): Promise<SegmentFooter | null> {
     if (this.#setAside.has(key)) return null;
     try {
-      return await this.#footers.load(key);
+      const footer = await this.#footers.load(key);
+      if (this.#missing.delete(key)) this.#logger.info('segment is there again', { segment: key });
+      return footer;
     } catch (error: unknown) {
       const isGone = error instanceof ObjectStoreError && error.code === 'not_found';
       if (!isGone && !(error instanceof CorruptSegmentError)) throw error;
+      if (!isGone) this.#putAside(key, error);
       // Not when it was removed while the request ran; then its rows are in another segment or were to go.
-      if (!isGone || this.#has(key)) this.#putAside(key, error);
+      else if (this.#has(key)) this.#miss(key, error);
       return null;
     }
   }
@@ -274,6 +285,13 @@ export class SegmentCatalog {
   #has(key: string): boolean {
     const tenant = parseSegmentKey(key)!.tenant;
     return this.#segments.get(tenant)?.some((segment) => segment.key === key) ?? false;
+  }
+
+  /** What is not there now may be back soon: a volume that was not mounted, a folder that was moved. */
+  #miss(key: string, err: Error): void {
+    if (this.#missing.has(key)) return;
+    this.#missing.add(key);
+    this.#logger.error('segment is not in the object store and is left out of queries', { segment: key, err });
   }
 
   #putAside(key: string, err: Error): void {
