@@ -1,4 +1,5 @@
 export { alignRange } from './align.ts';
+export { describePlan, type PlanDescription } from './describe.ts';
 export { type ExtractionHints, extractionHints } from './extraction.ts';
 export type {
   Direction,

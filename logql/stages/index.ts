@@ -1,7 +1,8 @@
 export { checkStages } from './check-stages.ts';
+export { describeStages, type StageDescription, type StagesDescription } from './describe-stages.ts';
 export { type LineField, type LineFields, readLineFields } from './line-fields.ts';
-export { LogfmtScanner } from './logfmt-scan.ts';
 export { parsePatternParts } from './line-pattern.ts';
+export { LogfmtScanner } from './logfmt-scan.ts';
 export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';

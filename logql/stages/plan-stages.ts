@@ -21,9 +21,13 @@ export interface StagePlan {
   /** Run over whole blocks, before everything else. */
   readonly blockFilters: readonly LineFilter[];
   readonly stages: readonly RowStage[];
+  /** What `stages` were compiled from. */
+  readonly rowStages: readonly Stage[];
   readonly unwrap: UnwrapStage | null;
   /** Whether `stages` or the result look at lines. */
   readonly readsLines: boolean;
+  /** Labels that parsers extract; null for all. */
+  readonly neededLabels: ReadonlySet<string> | null;
   /** Metadata columns that are looked at; null for all. */
   readonly metadata: ReadonlySet<string> | null;
   /** Errors are labels like others instead of the query's end, because the query asks for them by name. */
@@ -64,12 +68,14 @@ export function planStages(options: PipelineOptions, row: Row): StagePlan {
   const skipsParsers = needed !== null && needed.names.size === 0;
 
   const stages: RowStage[] = [];
+  const rowStages: Stage[] = [];
   let readsLines = countsLines && !isMetric;
   let changesLines = false;
   for (const [stage, ready] of compiled) {
     if (skipsParsers && isParser(stage)) continue;
     const compiledStage = ready ?? compileStage(stage, row, needed);
     stages.push(compiledStage);
+    rowStages.push(stage);
     const filter = stage.kind === 'label_filter' ? stage.filter : null;
     if (filter !== null && 'name' in filter) row.expect(row.id(filter.name), compiledStage);
     readsLines ||= looksAtLine(stage);
@@ -78,8 +84,10 @@ export function planStages(options: PipelineOptions, row: Row): StagePlan {
   return {
     blockFilters,
     stages,
+    rowStages,
     unwrap: unwrap === null ? null : new UnwrapStage(unwrap, row),
     readsLines: readsLines || changesLines,
+    neededLabels: needed?.names ?? null,
     metadata: needed === null ? null : metadataNames(needed, rest),
     preservesErrors: selects && labelNames.has(ERROR_LABEL),
   };

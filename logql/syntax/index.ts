@@ -11,4 +11,5 @@ export {
   printMatchers,
   printStage,
   printStages,
+  printUnwrap,
 } from './print.ts';
