@@ -159,9 +159,10 @@ export function decodePushBatch(bytes: Uint8Array): PushBatch {
   const end = start + bytes.length;
   let at = start + HEADER_BYTES;
   const take = (length: number): number => {
+    // Before it is padded: in 32 bits that turns the longest lengths into a way back.
+    if (length > end - at) corrupt('a section passes the end');
     const from = at;
     at += pad(length);
-    if (at > end) corrupt('a section passes the end');
     return from;
   };
   const tenant = Buffer.from(memory, take(tenantLength!), tenantLength).toString('utf8');
