@@ -29,6 +29,7 @@ import { Querier } from './querier/querier.ts';
 import { Tailer } from './querier/tail.ts';
 import { InMemoryMembership, MembershipRing } from './ring/index.ts';
 import { GrpcServer } from './rpc/grpc-server.ts';
+import { rulerRoutes } from './ruler/index.ts';
 import { CatalogSink } from './segment-sink.ts';
 import { ShutdownMarker } from './shutdown-marker.ts';
 
@@ -221,6 +222,7 @@ export class App {
           clock,
         }),
         ...ingesterRoutes(this.#ingesterControl(ingester, new ShutdownMarker(directories.shutdownMarker))),
+        ...rulerRoutes({ rulesDirectory: config.common.storage.filesystem.rules_directory || null }),
         ...ringRoutes({
           members: () => membership.all(),
           nowMs: () => clock.nowMs(),

@@ -1,0 +1,1 @@
+export { type RulerHttpOptions, rulerRoutes } from './http.ts';
