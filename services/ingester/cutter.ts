@@ -25,7 +25,9 @@ export class Cutter {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  /** In order; those before `#served` had their turn. Not shifted: a flush may bring 100,000, and each would move all. */
+  #waiting: (() => void)[] = [];
+  #served = 0;
   readonly #encoding = new Map<Cut, Promise<void>>();
   readonly #stopping = new AbortController();
 
@@ -93,9 +95,21 @@ export class Cutter {
       }
     } finally {
       this.#encoding.delete(cut);
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
+      this.#serveNext();
     }
+  }
+
+  #serveNext(): void {
+    const next = this.#waiting[this.#served];
+    if (next === undefined) {
+      this.#free++;
+      return;
+    }
+    this.#served++;
+    if (this.#served === this.#waiting.length) {
+      this.#waiting = [];
+      this.#served = 0;
+    }
+    next();
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Labels } from '../../logql/labels.ts';
 import type { EncodedBlock } from '../../storage/block/types.ts';
 import type { Clock } from '../../storage/host/clock.ts';
@@ -50,6 +51,10 @@ export interface FlusherOptions {
 
 /** Encoded bytes after which a flush goes on in another segment: a sink holds one in memory. */
 const MAX_SEGMENT_BYTES = 64 << 20;
+/** Streams after which it does: the index of a segment is made in one go, some 10 µs for each of them. */
+const MAX_SEGMENT_STREAMS = 4000;
+/** Streams that are cut before other work gets its turn: about 5 ms. */
+const CUTS_A_TURN = 500;
 
 /**
  * Brings due streams to the object store, all of a tenant in one segment, one segment of a tenant at a time. What fails
@@ -97,9 +102,11 @@ export class Flusher {
   check(): void {
     const { tenants, forget, config, clock } = this.#o;
     const now = clock.nowMs();
+    // Each push asks for this while memory is short; what is already on its way must not be sorted each time.
+    const free = [...tenants.values()].filter((tenant) => !this.#running.has(tenant.id));
+    if (free.length === 0) return;
     const pressed = this.#pressed();
-    for (const tenant of tenants.values()) {
-      if (this.#running.has(tenant.id)) continue;
+    for (const tenant of free) {
       const due: { stream: Stream; reason: FlushReason }[] = [];
       for (const stream of tenant.streams.values()) {
         const reason = this.#dueReason(stream, now) ?? pressed(stream);
@@ -184,6 +191,7 @@ export class Flusher {
     for (const { stream, reason } of due) {
       if (reason !== 'full') cutter.cut(stream);
       items.push({ stream, reason, cuts: [...stream.cuts] });
+      if (items.length % CUTS_A_TURN === 0) await setImmediate();
     }
     metrics.flushQueueLength.inc(items.length);
     try {
@@ -305,7 +313,7 @@ function* groupBySize(items: readonly Item[]): Generator<Item[]> {
     if (item.cuts.length === 0) continue;
     group.push(item);
     for (const cut of item.cuts) bytes += cut.memoryBytes;
-    if (bytes < MAX_SEGMENT_BYTES) continue;
+    if (bytes < MAX_SEGMENT_BYTES && group.length < MAX_SEGMENT_STREAMS) continue;
     yield group;
     group = [];
     bytes = 0;

@@ -238,6 +238,16 @@ describe('flushing', () => {
     assert.ok(looks > 40);
   });
 
+  it('stores very many streams in several segments, each once', async () => {
+    const ingester = await started();
+    const streams = Array.from({ length: 4500 }, (_, i) => ({ labels: `{app="${i}"}`, rows: numbered(i, i + 1) }));
+    await ingester.push(batchOf('t', ...streams));
+    await ingester.flush();
+    assert.deepEqual([...sink.segments.values()].map((series) => series.length).sort(), [4000, 500]);
+    assert.equal(new Set(sink.rows('t')).size, 4500);
+    assert.deepEqual(await recentOf(ingester), []);
+  });
+
   it('brings no stored row back after a crash, wherever it happens', async () => {
     const ingester = await started({ config: { blockRows: 4 } });
     await push(ingester, numbered(0, 6));
