@@ -48,6 +48,7 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
   return [
     route('/loki/api/v1/query_range', (r) => handlers.range(r)),
     route('/loki/api/v1/query', (r) => handlers.instant(r)),
+    route('/loki/api/v1/explain', (r) => handlers.explain(r)),
     route('/loki/api/v1/labels', (r) => handlers.labels(r)),
     route('/loki/api/v1/label', (r) => handlers.labels(r)),
     route('/loki/api/v1/label/{name}/values', (r) => handlers.labelValues(r)),
@@ -100,6 +101,18 @@ class QuerierHandlers {
     const params = parseInstantParams(await request.form(), this.#clock.nowNs());
     const answer = await this.#querier.instant(params, contextOf(request));
     return renderAnswer(answer, flagsOf(request));
+  }
+
+  /** Loptr's own. With `time` as an instant query, else as a range query. */
+  async explain(request: HttpRequest): Promise<HttpResponse> {
+    const form = await request.form();
+    const nowNs = this.#clock.nowNs();
+    const instant = form.has('time');
+    const range = parseRangeParams(form, nowNs);
+    const endNs = instant ? parseInstantParams(form, nowNs).timeNs : range.endNs;
+    const params = { ...range, startNs: instant ? endNs : range.startNs, endNs, instant };
+    const data = await this.#querier.explain(range.query, params, contextOf(request));
+    return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify({ status: 'success', data })}\n` };
   }
 
   async labels(request: HttpRequest): Promise<HttpResponse> {

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../../logql/aggregate/index.ts';
-import { alignRange, type MetricPlan, planQuery } from '../../logql/plan/index.ts';
+import { alignRange, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
@@ -10,6 +10,7 @@ import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import { WorkerLostError, type WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
+import { type Explanation, explainQuery } from './explain.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
 import { type QuerierMetrics, querierMetrics } from './metrics.ts';
@@ -90,6 +91,13 @@ export class Querier {
     const { timeNs } = params;
     const point = { startNs: timeNs, endNs: timeNs, stepNs: 0n, rangeType: 'instant' as const };
     return this.#recorded(point, params, context, (record) => this.#instant(params, context, record));
+  }
+
+  /** What a query would read, and how it would be answered; reads no row. Throws what `explainQuery` throws. */
+  explain(query: string, params: PlanParams, context: QueryContext): Promise<Explanation> {
+    const splitMs = this.#limitsFor(context).split_instant_metric_queries_by_interval;
+    const split = { instantSplitNs: BigInt(splitMs * NS_PER_MS) };
+    return explainQuery(query, { ...params, ...split }, context.tenants, this.#options.sources);
   }
 
   async #recorded(
