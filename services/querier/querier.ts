@@ -95,7 +95,7 @@ export class Querier {
 
   /** What a query would read, and how it would be answered; reads no row. Throws what `explainQuery` throws. */
   explain(query: string, params: PlanParams, context: QueryContext): Promise<Explanation> {
-    const splitMs = this.#limitsFor(context).split_instant_metric_queries_by_interval;
+    const splitMs = this.limitsOf(context.tenants).split_instant_metric_queries_by_interval;
     const split = { instantSplitNs: BigInt(splitMs * NS_PER_MS) };
     return explainQuery(query, { ...params, ...split }, context.tenants, this.#options.sources);
   }
