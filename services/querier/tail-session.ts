@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { WebSocket } from 'ws';
 import { type Labels, labelsKey } from '../../logql/labels.ts';
 import type { Pipeline } from '../../logql/stages/types.ts';
@@ -14,6 +13,7 @@ const MAX_ENTRIES_PER_MESSAGE = 100;
 /** A reader that has this much unread is slow: further entries are dropped and reported. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const MAX_WAITING_ENTRIES = 10_000;
+const MAX_WAITING_CHARS = 16 * 1024 * 1024;
 /** Dropped entries that are named to the client; more are only left out. */
 const MAX_REPORTED_DROPS = 1000;
 const MAX_LABEL_SETS = 10_000;
@@ -36,8 +36,12 @@ export interface TailSessionOptions {
 
 interface Waiting {
   readonly entry: LogEntry;
+  /** Time of the clock at which it is sent. */
   readonly dueMs: number;
 }
+
+/** What a client is told of an entry that it did not get. */
+type Dropped = Pick<LogEntry, 'timestampNs' | 'group'>;
 
 /**
  * One follower of a query: takes accepted rows as they arrive, runs the query's stages over them, and sends what is
@@ -46,8 +50,9 @@ interface Waiting {
 export class TailSession {
   readonly #socket: WebSocket;
   readonly #options: TailSessionOptions;
-  readonly #waiting: Waiting[] = [];
-  #dropped: LogEntry[] = [];
+  #waiting: Waiting[] = [];
+  #waitingChars = 0;
+  #dropped: Dropped[] = [];
   #pipeline: Pipeline;
   /** The history is there; until then nothing is sent. */
   #ready = false;
@@ -68,11 +73,11 @@ export class TailSession {
 
   /** History, in the order in which it is to be sent, before everything else. Rows that arrived meanwhile count once. */
   backlog(entries: readonly LogEntry[]): void {
-    const now = performance.now();
+    const now = Date.now();
     const known = new Set(entries.map(entryKey));
     const live = this.#waiting.filter((w) => !known.has(entryKey(w.entry)));
-    this.#waiting.length = 0;
-    this.#waiting.push(...entries.map((entry) => ({ entry, dueMs: now })), ...live);
+    this.#waiting = [...entries.map((entry) => ({ entry, dueMs: now })), ...live];
+    this.#waitingChars = charsOf(this.#waiting);
     this.#ready = true;
   }
 
@@ -98,7 +103,7 @@ export class TailSession {
     pipeline.open(columns, labels);
     const rows = Uint32Array.from({ length: columns.rowCount }, (_, r) => r);
     const count = pipeline.filter(rows, columns.rowCount);
-    const dueMs = performance.now() + this.#options.delayMs;
+    const now = Date.now();
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
       if (!pipeline.run(row)) continue;
@@ -107,8 +112,11 @@ export class TailSession {
         group: pipeline.groups[pipeline.group]!,
         line: pipeline.line(),
       };
-      if (this.#waiting.length >= MAX_WAITING_ENTRIES) this.#drop(entry);
-      else this.#waiting.push({ entry, dueMs });
+      if (this.#waiting.length >= MAX_WAITING_ENTRIES || this.#waitingChars > MAX_WAITING_CHARS) this.#drop(entry);
+      else {
+        this.#waiting.push({ entry, dueMs: this.#dueMs(entry, now) });
+        this.#waitingChars += entry.line.length;
+      }
     }
   }
 
@@ -116,17 +124,23 @@ export class TailSession {
     this.#socket.close(code, reason.slice(0, 120)); // a close frame holds at most 123 bytes
   }
 
-  #drop(entry: LogEntry): void {
-    if (this.#dropped.length < MAX_REPORTED_DROPS) this.#dropped.push(entry);
+  /** The delay runs from an entry's own time, so that one that is late is due before those it belongs in front of. */
+  #dueMs({ timestampNs }: LogEntry, nowMs: number): number {
+    return Math.min(nowMs, Number(timestampNs / 1_000_000n)) + this.#options.delayMs;
+  }
+
+  #drop({ timestampNs, group }: LogEntry): void {
+    if (this.#dropped.length < MAX_REPORTED_DROPS) this.#dropped.push({ timestampNs, group });
   }
 
   #send(): void {
     if (!this.#ready || this.#socket.readyState !== this.#socket.OPEN) return;
-    const now = performance.now();
-    let due = 0;
-    while (due < this.#waiting.length && this.#waiting[due]!.dueMs <= now) due++;
-    if (due === 0) return;
-    const entries = this.#waiting.splice(0, due).map((w) => w.entry);
+    const now = Date.now();
+    const due = this.#waiting.filter((w) => w.dueMs <= now);
+    if (due.length === 0) return;
+    this.#waiting = due.length === this.#waiting.length ? [] : this.#waiting.filter((w) => w.dueMs > now);
+    this.#waitingChars = charsOf(this.#waiting);
+    const entries = due.map((w) => w.entry);
     if (this.#options.delayMs > 0) entries.sort(byTime);
     for (let i = 0; i < entries.length; i += MAX_ENTRIES_PER_MESSAGE) {
       const part = entries.slice(i, i + MAX_ENTRIES_PER_MESSAGE);
@@ -170,7 +184,7 @@ export class TailSession {
     return `{"streams":[${streams.join(',')}],"dropped_entries":${list.length ? `[${list.join(',')}]` : 'null'}}`;
   }
 
-  #takeDropped(): LogEntry[] {
+  #takeDropped(): Dropped[] {
     const dropped = this.#dropped;
     this.#dropped = [];
     return dropped;
@@ -182,13 +196,19 @@ export class TailSession {
 
   #end(): void {
     for (const timer of this.#timers) clearTimeout(timer);
-    this.#waiting.length = 0;
+    this.#waiting = [];
   }
 }
 
 /** Tells entries apart; equal ones are the same row. */
 function entryKey(entry: LogEntry): string {
   return `${entry.timestampNs} ${labelsKey(entry.group.merged)} ${entry.line}`;
+}
+
+function charsOf(waiting: readonly Waiting[]): number {
+  let sum = 0;
+  for (const { entry } of waiting) sum += entry.line.length;
+  return sum;
 }
 
 function byTime(a: LogEntry, b: LogEntry): number {
