@@ -1,6 +1,6 @@
 import type { BlockColumns } from '../../logql/source.ts';
 import { CorruptBlockError, headToColumns, openBlock, overlappingDuplicates } from '../block/index.ts';
-import type { ObjectStore } from '../objectstore/index.ts';
+import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit } from './units.ts';
 
@@ -16,7 +16,7 @@ export interface OpenBlock {
   readonly duplicates: Uint8Array | null;
 }
 
-/** Opens the blocks of units, wherever they lie, and counts what it read. A corrupt block is counted and left out. */
+/** Opens the blocks of units, wherever they lie, and counts what it read. A block that is corrupt or gone is counted and left out. */
 export class BlockSource {
   readonly #store: ObjectStore;
 
@@ -64,11 +64,17 @@ export class BlockSource {
       stats.recentMetadataBytes += ref.metadataBytes;
       return columns;
     } catch (error: unknown) {
-      if (!(error instanceof CorruptBlockError)) throw error;
+      if (!isDamage(error)) throw error;
       stats.corruptBlocks++;
       return null;
     }
   }
+}
+
+/** A block that no retry brings back: its bytes are wrong, its object is gone or shorter than its index says. */
+function isDamage(error: unknown): boolean {
+  if (error instanceof ObjectStoreError) return error.code === 'not_found' || error.code === 'invalid';
+  return error instanceof CorruptBlockError;
 }
 
 /** The first row at or after `ns`; `rowCount` when there is none. */
