@@ -79,13 +79,14 @@ export async function scanSegment(
 class Window {
   readonly #file: WalFile;
   readonly #size: number;
-  #buffer = Buffer.from(new ArrayBuffer(WINDOW_BYTES));
+  #buffer: Buffer<ArrayBuffer>;
   #start = 0;
   #length = 0;
 
   constructor(file: WalFile, size: number) {
     this.#file = file;
     this.#size = size;
+    this.#buffer = Buffer.from(new ArrayBuffer(Math.min(WINDOW_BYTES, size)));
   }
 
   /** `length` bytes from `position`, or null when the file ends before. Valid until the next call. */
