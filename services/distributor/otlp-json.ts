@@ -5,6 +5,7 @@ import {
   EMPTY_SCOPE,
   EMPTY_VALUE,
   MAX_VALUE_DEPTH,
+  NO_SPAN,
   newRecord,
   type OtlpAttribute,
   type OtlpRecord,
@@ -19,138 +20,185 @@ import { SLICE_BYTES, type Sliced } from './sliced.ts';
 /**
  * Reads the JSON form of `ExportLogsServiceRequest`: names in camel or snake case, 64-bit numbers as text or number, ids
  * in hexadecimal. Escapes are undone in `body`, so the caller gives it away. A resource and a scope are handed over before
- * the records below them, wherever they stand in their object.
+ * the records below them: what stands before them, unlike in any known exporter, is passed over and read later.
  */
 export function* decodeOtlpJson(body: Buffer, sink: OtlpSink): Sliced<void> {
   const json = new OtlpJson(body);
   const record = newRecord();
-  const resourceLogs: number[] = [];
-  json.object((name) => {
-    if (name === 'resourceLogs' || name === 'resource_logs') json.places(resourceLogs);
-    else json.skip();
-  });
-  for (const start of resourceLogs) {
-    json.at = start;
-    const { attributes, scopes } = json.resourceLogs();
-    sink.resource(attributes);
-    for (const place of scopes) {
-      json.at = place;
-      const { scope, records } = json.scopeLogs();
-      sink.scope(scope);
-      let pause = place + SLICE_BYTES;
-      for (const at of records) {
-        json.at = at;
-        clearRecord(record);
-        json.record(record);
-        sink.record(record);
-        if (json.at > pause) {
-          pause = json.at + SLICE_BYTES;
-          yield;
-        }
-      }
+  if (!json.enterMembers()) return;
+  do {
+    const name = json.name();
+    if (name !== 'resourceLogs' && name !== 'resource_logs') json.skip();
+    else if (json.enterElements()) {
+      do yield* resourceLogs(json, sink, record);
+      while (json.nextElement());
     }
-  }
+  } while (json.nextMember());
 }
 
-class OtlpJson extends JsonBytes {
-  /** Reads an object, or null; `member` reads or skips each value. */
-  object(member: (name: string) => void): void {
-    if (this.kind() === 'null') {
-      this.skip();
-      return;
-    }
-    if (!this.enterObject()) return;
+function* resourceLogs(json: OtlpJson, sink: OtlpSink, record: OtlpRecord): Sliced<void> {
+  const attributes: OtlpAttribute[] = [];
+  const later: number[] = [];
+  const deprecated: number[] = [];
+  let isTold = false;
+  let scopes = 0;
+  if (json.enterMembers()) {
     do {
-      this.key();
-      member(this.bytes.toString('utf8', this.textStart, this.textStart + this.textLength));
-    } while (this.nextMember());
-  }
-
-  /** Reads an array, or null; `element` reads or skips each one. */
-  array(element: () => void): void {
-    if (this.kind() === 'null') {
-      this.skip();
-      return;
-    }
-    if (!this.enterArray()) return;
-    do element();
-    while (this.nextElement());
-  }
-
-  /** Notes where the elements of an array stand, and passes them over. */
-  places(into: number[]): void {
-    this.array(() => {
-      into.push(this.at);
-      this.skip();
-    });
-  }
-
-  resourceLogs(): { readonly attributes: OtlpAttribute[]; readonly scopes: readonly number[] } {
-    const attributes: OtlpAttribute[] = [];
-    const scopes: number[] = [];
-    const deprecated: number[] = [];
-    this.object((name) => {
-      switch (name) {
+      switch (json.name()) {
         case 'resource':
-          this.object((inner) => {
-            if (inner === 'attributes') this.#attributes(attributes, 0);
-            else this.skip();
-          });
+          json.resource(attributes);
+          sink.resource(attributes);
+          isTold = true;
           break;
         case 'scopeLogs':
         case 'scope_logs':
-          this.places(scopes);
+          if (isTold) scopes += yield* scopeLogsList(json, sink, record);
+          else json.passTo(later);
           break;
         case 'deprecatedScopeLogs':
         case 'deprecated_scope_logs':
-          this.places(deprecated);
+          json.passTo(deprecated);
           break;
         default:
-          this.skip();
+          json.skip();
       }
-    });
-    return { attributes, scopes: scopes.length > 0 ? scopes : deprecated };
+    } while (json.nextMember());
+  }
+  if (!isTold) sink.resource(attributes);
+  const end = json.at;
+  for (const place of later) {
+    json.at = place;
+    scopes += yield* scopeLogsList(json, sink, record);
+  }
+  if (scopes === 0) {
+    for (const place of deprecated) {
+      json.at = place;
+      yield* scopeLogsList(json, sink, record);
+    }
+  }
+  json.at = end;
+}
+
+/** Returns how many there are. */
+function* scopeLogsList(json: OtlpJson, sink: OtlpSink, record: OtlpRecord): Sliced<number> {
+  let count = 0;
+  if (!json.enterElements()) return count;
+  do {
+    yield* scopeLogs(json, sink, record);
+    count++;
+  } while (json.nextElement());
+  return count;
+}
+
+function* scopeLogs(json: OtlpJson, sink: OtlpSink, record: OtlpRecord): Sliced<void> {
+  const later: number[] = [];
+  let isTold = false;
+  if (json.enterMembers()) {
+    do {
+      switch (json.name()) {
+        case 'scope':
+          sink.scope(json.scope());
+          isTold = true;
+          break;
+        case 'logRecords':
+        case 'log_records':
+          if (isTold) yield* records(json, sink, record);
+          else json.passTo(later);
+          break;
+        default:
+          json.skip();
+      }
+    } while (json.nextMember());
+  }
+  if (!isTold) sink.scope(EMPTY_SCOPE);
+  const end = json.at;
+  for (const place of later) {
+    json.at = place;
+    yield* records(json, sink, record);
+  }
+  json.at = end;
+}
+
+function* records(json: OtlpJson, sink: OtlpSink, record: OtlpRecord): Sliced<void> {
+  if (!json.enterElements()) return;
+  let pause = json.at + SLICE_BYTES;
+  do {
+    clearRecord(record);
+    json.record(record);
+    sink.record(record);
+    if (json.at > pause) {
+      pause = json.at + SLICE_BYTES;
+      yield;
+    }
+  } while (json.nextElement());
+}
+
+class OtlpJson extends JsonBytes {
+  /** Goes into an object; false when it is empty or null (and passed). */
+  enterMembers(): boolean {
+    if (this.kind() !== 'null') return this.enterObject();
+    this.skip();
+    return false;
   }
 
-  scopeLogs(): { readonly scope: OtlpScope; readonly records: readonly number[] } {
-    let scope = EMPTY_SCOPE;
-    const records: number[] = [];
-    this.object((name) => {
-      if (name === 'scope') scope = this.#scope();
-      else if (name === 'logRecords' || name === 'log_records') this.places(records);
+  /** The same for an array. */
+  enterElements(): boolean {
+    if (this.kind() !== 'null') return this.enterArray();
+    this.skip();
+    return false;
+  }
+
+  /** Reads the name of a member. */
+  name(): string {
+    this.key();
+    return this.bytes.toString('latin1', this.textStart, this.textStart + this.textLength);
+  }
+
+  /** Notes where a value stands, and passes it over. */
+  passTo(places: number[]): void {
+    places.push(this.at);
+    this.skip();
+  }
+
+  resource(attributes: OtlpAttribute[]): void {
+    if (!this.enterMembers()) return;
+    do {
+      if (this.name() === 'attributes') this.#attributes(attributes, 0);
       else this.skip();
-    });
-    return { scope, records };
+    } while (this.nextMember());
   }
 
-  #scope(): OtlpScope {
+  scope(): OtlpScope {
     let { name, version, droppedAttributes } = EMPTY_SCOPE;
     const attributes: OtlpAttribute[] = [];
-    this.object((member) => {
-      switch (member) {
-        case 'name':
-          name = this.#span();
-          break;
-        case 'version':
-          version = this.#span();
-          break;
-        case 'attributes':
-          this.#attributes(attributes, 0);
-          break;
-        case 'droppedAttributesCount':
-        case 'dropped_attributes_count':
-          droppedAttributes = this.#uint32();
-          break;
-        default:
-          this.skip();
-      }
-    });
+    if (this.enterMembers()) {
+      do {
+        switch (this.name()) {
+          case 'name':
+            name = this.#span();
+            break;
+          case 'version':
+            version = this.#span();
+            break;
+          case 'attributes':
+            this.#attributes(attributes, 0);
+            break;
+          case 'droppedAttributesCount':
+          case 'dropped_attributes_count':
+            droppedAttributes = this.#uint32();
+            break;
+          default:
+            this.skip();
+        }
+      } while (this.nextMember());
+    }
     return { name, version, attributes, droppedAttributes };
   }
 
   record(record: OtlpRecord): void {
-    this.object((name) => {
-      switch (name) {
+    if (!this.enterMembers()) return;
+    do {
+      switch (this.name()) {
         case 'timeUnixNano':
         case 'time_unix_nano':
           record.timeNs = this.#integer(0n, UINT64_MAX);
@@ -191,27 +239,32 @@ class OtlpJson extends JsonBytes {
         default:
           this.skip();
       }
-    });
+    } while (this.nextMember());
   }
 
   #attributes(into: OtlpAttribute[], depth: number): void {
-    this.array(() => {
-      let { name: key } = EMPTY_SCOPE;
+    if (!this.enterElements()) return;
+    do {
+      let key = NO_SPAN;
       let value = EMPTY_VALUE;
-      this.object((name) => {
-        if (name === 'key') key = this.#span();
-        else if (name === 'value') value = this.#value(depth);
-        else this.skip();
-      });
+      if (this.enterMembers()) {
+        do {
+          const name = this.name();
+          if (name === 'key') key = this.#span();
+          else if (name === 'value') value = this.#value(depth);
+          else this.skip();
+        } while (this.nextMember());
+      }
       into.push({ key, value });
-    });
+    } while (this.nextElement());
   }
 
   #value(depth: number): OtlpValue {
     if (depth > MAX_VALUE_DEPTH) throw this.fail('values nested too deeply');
     let value = EMPTY_VALUE;
-    this.object((name) => {
-      switch (name) {
+    if (!this.enterMembers()) return value;
+    do {
+      switch (this.name()) {
         case 'stringValue':
         case 'string_value':
           value = { kind: 'string', span: this.#span() };
@@ -229,25 +282,13 @@ class OtlpJson extends JsonBytes {
           value = { kind: 'double', value: this.#double() };
           break;
         case 'arrayValue':
-        case 'array_value': {
-          const values: OtlpValue[] = [];
-          this.object((inner) => {
-            if (inner === 'values') this.array(() => values.push(this.#value(depth + 1)));
-            else this.skip();
-          });
-          value = { kind: 'array', values };
+        case 'array_value':
+          value = { kind: 'array', values: this.#array(depth + 1) };
           break;
-        }
         case 'kvlistValue':
-        case 'kvlist_value': {
-          const entries: OtlpAttribute[] = [];
-          this.object((inner) => {
-            if (inner === 'values') this.#attributes(entries, depth + 1);
-            else this.skip();
-          });
-          value = { kind: 'map', entries };
+        case 'kvlist_value':
+          value = { kind: 'map', entries: this.#map(depth + 1) };
           break;
-        }
         case 'bytesValue':
         case 'bytes_value':
           value = { kind: 'bytes', base64: this.#base64() };
@@ -255,15 +296,38 @@ class OtlpJson extends JsonBytes {
         default:
           this.skip();
       }
-    });
+    } while (this.nextMember());
     return value;
+  }
+
+  #array(depth: number): OtlpValue[] {
+    const values: OtlpValue[] = [];
+    if (!this.enterMembers()) return values;
+    do {
+      if (this.name() !== 'values') this.skip();
+      else if (this.enterElements()) {
+        do values.push(this.#value(depth));
+        while (this.nextElement());
+      }
+    } while (this.nextMember());
+    return values;
+  }
+
+  #map(depth: number): OtlpAttribute[] {
+    const entries: OtlpAttribute[] = [];
+    if (!this.enterMembers()) return entries;
+    do {
+      if (this.name() === 'values') this.#attributes(entries, depth);
+      else this.skip();
+    } while (this.nextMember());
+    return entries;
   }
 
   /** A string, or null for none. */
   #span(): Span {
     if (this.kind() === 'null') {
       this.skip();
-      return { start: 0, length: 0 };
+      return NO_SPAN;
     }
     this.string();
     return { start: this.textStart, length: this.textLength };

@@ -24,8 +24,12 @@ const MAX_PAIRS = 16 * 1024 * 1024;
 /** Pieces of metadata that several rows share: name start, name length, value start, value length. */
 type Pairs = number[];
 
-/** What an attribute's name means, for one of the three places where attributes stand. */
+/** Where attributes stand. */
+type Place = 'resource' | 'scope' | 'log';
+
+/** What an attribute's name means in one of the places. */
 interface KnownKey {
+  readonly raw: Uint8Array;
   readonly action: OtlpAction;
   readonly name: string;
   readonly span: Span;
@@ -43,11 +47,14 @@ export class OtlpRows implements OtlpSink {
   readonly #rules: OtlpRules;
   readonly #discover: readonly string[];
   readonly #nowNs: bigint;
-  readonly #keys: Readonly<Record<'resource' | 'scope' | 'log', Map<string, KnownKey>>> = {
+  readonly #keys: Readonly<Record<Place, Map<string, KnownKey>>> = {
     resource: new Map(),
     scope: new Map(),
     log: new Map(),
   };
+  /** Keys of a record by their place in it: the next record mostly has the same ones there. */
+  readonly #expected: KnownKey[] = [];
+  readonly #numbers = new Map<number, Span>();
   readonly #names = new Map<string, Span>();
   readonly #streams = new Map<string, number>();
   /** Stream of each row. */
@@ -102,7 +109,7 @@ export class OtlpRows implements OtlpSink {
     if (name.length > 0) this.#addPair(pairs, 'scope_name', name);
     if (version.length > 0) this.#addPair(pairs, 'scope_version', version);
     if (droppedAttributes > 0) {
-      this.#addPair(pairs, 'scope_dropped_attributes_count', this.#arena.add(String(droppedAttributes)));
+      this.#addPair(pairs, 'scope_dropped_attributes_count', this.#numberSpan(droppedAttributes));
     }
     this.#scopePairs = pairs;
   }
@@ -160,8 +167,9 @@ export class OtlpRows implements OtlpSink {
   #recordPairs(record: OtlpRecord, pairs: Pairs): Map<string, string> | null {
     const source = this.#source;
     let labels: Map<string, string> | null = null;
-    for (const { key, value } of record.attributes) {
-      const known = this.#key('log', key);
+    for (let i = 0; i < record.attributes.length; i++) {
+      const { key, value } = record.attributes[i]!;
+      const known = this.#recordKey(i, key);
       if (known.action === 'structured_metadata') this.#addPairs(pairs, known, value);
       if (known.action !== 'index_label') continue;
       const found: Map<string, string> = (labels ??= new Map());
@@ -172,7 +180,7 @@ export class OtlpRows implements OtlpSink {
       this.#addPair(pairs, 'observed_timestamp', arena.add(String(BigInt.asIntN(64, record.observedNs))));
     }
     if (record.severityNumber !== 0) {
-      this.#addPair(pairs, 'severity_number', arena.add(String(record.severityNumber)));
+      this.#addPair(pairs, 'severity_number', this.#numberSpan(record.severityNumber));
     }
     if (record.severityText.length > 0) {
       this.#addPair(pairs, 'severity_text', record.severityText);
@@ -182,9 +190,9 @@ export class OtlpRows implements OtlpSink {
       }
     }
     if (record.droppedAttributes > 0) {
-      this.#addPair(pairs, 'dropped_attributes_count', arena.add(String(record.droppedAttributes)));
+      this.#addPair(pairs, 'dropped_attributes_count', this.#numberSpan(record.droppedAttributes));
     }
-    if (record.flags !== 0) this.#addPair(pairs, 'flags', arena.add(String(record.flags)));
+    if (record.flags !== 0) this.#addPair(pairs, 'flags', this.#numberSpan(record.flags));
     if (record.traceId !== '') this.#addPair(pairs, 'trace_id', arena.add(record.traceId));
     if (record.spanId !== '') this.#addPair(pairs, 'span_id', arena.add(record.spanId));
     return labels;
@@ -229,15 +237,38 @@ export class OtlpRows implements OtlpSink {
     return span;
   }
 
-  #key(place: 'resource' | 'scope' | 'log', { start, length }: Span): KnownKey {
+  #recordKey(index: number, key: Span): KnownKey {
+    const expected = this.#expected[index];
+    if (expected !== undefined && isAt(this.#source, key, expected.raw)) return expected;
+    const known = this.#key('log', key);
+    if (index < MAX_EXPECTED) this.#expected[index] = known;
+    return known;
+  }
+
+  #numberSpan(value: number): Span {
+    let span = this.#numbers.get(value);
+    if (span === undefined) {
+      span = this.#arena.add(String(value));
+      if (this.#numbers.size < MAX_NUMBERS) this.#numbers.set(value, span);
+    }
+    return span;
+  }
+
+  #key(place: Place, { start, length }: Span): KnownKey {
     const keys = this.#keys[place];
     const raw = this.#source.toString('latin1', start, start + length);
     let known = keys.get(raw);
     if (known === undefined) {
-      const key = this.#source.toString('utf8', start, start + length);
+      const bytes = this.#source.subarray(start, start + length);
+      const key = bytes.toString('utf8');
       const action = this.#rules[place](key);
       const name = action === 'drop' ? '' : normalise(key, 1);
-      known = { action, name, span: action === 'structured_metadata' ? this.#nameSpan(name) : { start: 0, length: 0 } };
+      known = {
+        raw: bytes,
+        action,
+        name,
+        span: action === 'structured_metadata' ? this.#nameSpan(name) : { start: 0, length: 0 },
+      };
       keys.set(raw, known);
     }
     return known;
@@ -253,6 +284,17 @@ export class OtlpRows implements OtlpSink {
     }
     return stream;
   }
+}
+
+/** Attributes of a record beyond these are looked up by name. */
+const MAX_EXPECTED = 64;
+/** Different small numbers of which the text is kept. */
+const MAX_NUMBERS = 1000;
+
+function isAt(source: Buffer, { start, length }: Span, raw: Uint8Array): boolean {
+  if (length !== raw.length) return false;
+  for (let i = 0; i < length; i++) if (source[start + i] !== raw[i]) return false;
+  return true;
 }
 
 /** A name as a label; `depth` is that of the map in which it stands, as Loki's error text shows it. */

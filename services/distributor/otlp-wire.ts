@@ -3,6 +3,7 @@ import {
   EMPTY_SCOPE,
   EMPTY_VALUE,
   MAX_VALUE_DEPTH,
+  NO_SPAN,
   newRecord,
   type OtlpAttribute,
   type OtlpRecord,
@@ -188,7 +189,7 @@ class OtlpReader extends ProtoReader {
   }
 
   #attribute(end: number, depth: number): OtlpAttribute {
-    let { name: key } = EMPTY_SCOPE;
+    let key = NO_SPAN;
     let value = EMPTY_VALUE;
     while (this.at < end) {
       const tag = this.tag(end);

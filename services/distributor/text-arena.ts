@@ -22,8 +22,21 @@ export class TextArena {
       this.#bytes = larger;
     }
     const start = this.#base + this.#used;
-    const length = this.#bytes.write(text, this.#used, 'utf8');
+    const length = writeText(text, this.#bytes, this.#used);
     this.#used += length;
     return { start, length };
   }
+}
+
+/** A short text of ASCII costs less byte by byte than the way out of JavaScript. */
+const SHORT = 40;
+
+function writeText(text: string, out: Buffer, at: number): number {
+  if (text.length > SHORT) return out.write(text, at, 'utf8');
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c >= 0x80) return out.write(text, at, 'utf8');
+    out[at + i] = c;
+  }
+  return text.length;
 }
