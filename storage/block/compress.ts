@@ -2,7 +2,8 @@
  * A column's compression: zstd, or as it is when that is not smaller.
  *
  * `chunkSize` makes zlib put the whole result into one buffer: with its default of 64 kB a column of 1 MB is put
- * together from 16 pieces, 1.2 ms instead of 0.24.
+ * together from 16 pieces, 1.2 ms instead of 0.24. What is compressed rarely needs more than a quarter of the column, and
+ * a buffer that is larger than that is fresh memory, and garbage, for nothing.
  */
 import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { CorruptBlockError } from './corrupt-block-error.ts';
@@ -18,6 +19,7 @@ const HASH_LOG = 16;
 /** Shorter columns never win by compression: a frame alone costs 9 to 13 bytes, and a call 20 µs. */
 const MIN_COMPRESSED_BYTES = 32;
 const MIN_CHUNK_BYTES = 64;
+const MIN_COMPRESS_CHUNK_BYTES = 16 * 1024;
 const PARAMS = { [zlib.ZSTD_c_compressionLevel]: LEVEL, [zlib.ZSTD_c_hashLog]: HASH_LOG };
 
 export function compressColumn(kind: number, name: Uint8Array, raw: Uint8Array): StoredColumn {
@@ -25,7 +27,7 @@ export function compressColumn(kind: number, name: Uint8Array, raw: Uint8Array):
   if (rawBytes >= MIN_COMPRESSED_BYTES) {
     const stored = zstdCompressSync(raw, {
       pledgedSrcSize: rawBytes,
-      chunkSize: Math.max(MIN_CHUNK_BYTES, rawBytes),
+      chunkSize: Math.max(MIN_COMPRESS_CHUNK_BYTES, rawBytes >>> 2),
       params: PARAMS,
     });
     if (stored.length < rawBytes) return { kind, name, rawBytes, encoding: ENCODING_ZSTD, stored };

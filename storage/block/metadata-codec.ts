@@ -14,18 +14,17 @@ const HEAD_BYTES = 6;
 const MAX_WIDTH = 4;
 
 export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
-  const { values, indexes } = column;
-  const valueCount = values.length - 1;
+  const { valueCount, starts, ends, indexes, source } = column;
   const lengths = new Uint32Array(valueCount);
   let valueBytes = 0;
   for (let v = 0; v < valueCount; v++) {
-    const length = values[v + 1]!.length;
+    const length = ends[v]! - starts[v]!;
     lengths[v] = length;
     valueBytes += length;
   }
   const lengthWidth = planeWidth(lengths, valueCount);
   const indexWidth = planeWidth(indexes, indexes.length);
-  const out = Buffer.alloc(HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length + valueBytes);
+  const out = Buffer.allocUnsafe(HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length + valueBytes);
   out.writeUInt32LE(valueCount, 0);
   out[4] = lengthWidth;
   out[5] = indexWidth;
@@ -34,7 +33,10 @@ export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
   at += lengthWidth * valueCount;
   writePlanes(out, at, indexes, indexes.length, indexWidth);
   at += indexWidth * indexes.length;
-  for (let v = 1; v <= valueCount; v++) at += out.write(values[v]!, at, 'latin1');
+  for (let v = 0; v < valueCount; v++) {
+    const end = ends[v]!;
+    for (let from = starts[v]!; from < end; from++) out[at++] = source[from]!;
+  }
   return out;
 }
 

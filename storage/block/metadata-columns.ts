@@ -1,16 +1,102 @@
 /**
- * Turns metadata sets, one a row, into a column a name, each with a dictionary of its values. Text stays bytes here
- * (`latin1` strings: one character a byte), so that what is not UTF-8 survives.
+ * Turns metadata sets, one a row, into a column a name, each with a dictionary of its values. Values stay bytes, at their
+ * place in the sets: what is not UTF-8 survives, and a trace id that no other row has makes no string.
  */
 import type { HeadColumns } from './types.ts';
 
-export interface RawMetadataColumn {
-  /** UTF-8 as a byte string. */
+/** Places in the table of a column's values, at first. A power of two. */
+const FIRST_PLACES = 32;
+
+/** One name's values. Value 0 is absence, value v is `source[starts[v - 1], ends[v - 1])`, in order of first use. */
+export class RawMetadataColumn {
+  /** UTF-8 as a byte string: one character a byte (`latin1`). */
   readonly name: string;
-  /** Distinct byte strings in order of first use; `values[0]` is '' and stands for absence. */
-  readonly values: string[];
+  readonly nameBytes: Buffer;
+  readonly source: Buffer;
+  starts = new Uint32Array(FIRST_PLACES / 2);
+  ends = new Uint32Array(FIRST_PLACES / 2);
+  /** Distinct values, absence left out. */
+  valueCount = 0;
   /** Per row of the range. */
   readonly indexes: Uint32Array;
+  /** Open addressing: value numbers, 0 for a free place. At most half full. */
+  #table = new Uint32Array(FIRST_PLACES);
+  #hashes = new Uint32Array(FIRST_PLACES / 2);
+  #values: string[] | null = null;
+
+  constructor(name: string, source: Buffer, rowCount: number) {
+    this.name = name;
+    this.nameBytes = Buffer.from(name, 'latin1');
+    this.source = source;
+    this.indexes = new Uint32Array(rowCount);
+  }
+
+  /** Byte strings by number; `values[0]` is ''. */
+  get values(): readonly string[] {
+    if (this.#values === null) {
+      this.#values = [''];
+      for (let v = 0; v < this.valueCount; v++) {
+        this.#values.push(this.source.toString('latin1', this.starts[v], this.ends[v]));
+      }
+    }
+    return this.#values;
+  }
+
+  /** The number of the value that stands at `[start, end)` of the source. */
+  numberOf(start: number, end: number): number {
+    const { source, starts, ends } = this;
+    const hash = hashOf(source, start, end);
+    const table = this.#table;
+    const mask = table.length - 1;
+    let place = (hash ^ (hash >>> 15)) & mask;
+    for (; table[place] !== 0; place = (place + 1) & mask) {
+      const v = table[place]! - 1;
+      if (this.#hashes[v] === hash && sameBytes(source, starts[v]!, ends[v]!, start, end)) return v + 1;
+    }
+    if (this.valueCount === starts.length) this.#grow();
+    const v = this.valueCount++;
+    this.starts[v] = start;
+    this.ends[v] = end;
+    this.#hashes[v] = hash;
+    this.#insert(v);
+    return v + 1;
+  }
+
+  #insert(v: number): void {
+    const table = this.#table;
+    const mask = table.length - 1;
+    const hash = this.#hashes[v]!;
+    let place = (hash ^ (hash >>> 15)) & mask;
+    while (table[place] !== 0) place = (place + 1) & mask;
+    table[place] = v + 1;
+  }
+
+  #grow(): void {
+    this.starts = doubled(this.starts);
+    this.ends = doubled(this.ends);
+    this.#hashes = doubled(this.#hashes);
+    this.#table = new Uint32Array(2 * this.#table.length);
+    for (let v = 0; v < this.valueCount; v++) this.#insert(v);
+  }
+}
+
+function doubled(column: Uint32Array): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * column.length);
+  larger.set(column);
+  return larger;
+}
+
+/** FNV-1a. */
+function hashOf(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return hash >>> 0;
+}
+
+function sameBytes(bytes: Uint8Array, startA: number, endA: number, startB: number, endB: number): boolean {
+  if (endA - startA !== endB - startB) return false;
+  for (let a = startA, b = startB; a < endA; a++, b++) if (bytes[a] !== bytes[b]) return false;
+  return true;
 }
 
 export interface MetadataColumns {
@@ -18,11 +104,6 @@ export interface MetadataColumns {
   readonly columns: readonly RawMetadataColumn[];
   /** Names and values of all rows, without those of `detected_level`. */
   readonly metadataBytes: number;
-}
-
-interface GrowingColumn extends RawMetadataColumn {
-  readonly nameBytes: Buffer;
-  readonly ids: Map<string, number>;
 }
 
 /** Loki does not count this label, which it adds itself, to a stream's volume. */
@@ -35,9 +116,9 @@ export class MetadataCollector {
   /** Per set 1 + where its decoded form starts in `#decoded`, 0 when it is not decoded yet. */
   readonly #decodedAt: Uint32Array;
   /** `bytes pairCount (column value)*` a set. */
-  #decoded: number[] = [];
-  #columns: GrowingColumn[] = [];
-  #byName = new Map<string, GrowingColumn>();
+  #decoded = new Uint32Array(256);
+  #decodedLength = 0;
+  #columns: RawMetadataColumn[] = [];
   #rowCount = 0;
 
   constructor(head: HeadColumns) {
@@ -52,9 +133,8 @@ export class MetadataCollector {
   /** Rows `from .. to` of `order`, or of the head itself when that is null. */
   collect(order: Uint32Array | null, from: number, to: number): MetadataColumns {
     const { metaIndexes } = this.#head;
-    this.#decoded = [];
+    this.#decodedLength = 0;
     this.#columns = [];
-    this.#byName = new Map();
     this.#rowCount = to - from;
     let metadataBytes = 0;
     for (let i = from; i < to; i++) {
@@ -68,7 +148,7 @@ export class MetadataCollector {
       for (let p = at + 1; p < end; p += 2) this.#columns[decoded[p]!]!.indexes[i - from] = decoded[p + 1]!;
     }
     for (let i = from; i < to; i++) this.#decodedAt[metaIndexes[order ? order[i]! : i]!] = 0;
-    const columns = this.#columns.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const columns = this.#columns.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     return { columns, metadataBytes };
   }
 
@@ -90,30 +170,27 @@ export class MetadataCollector {
       if (at + value > end) throw new RangeError('metadata set: cut short');
       return value;
     };
-    const decoded = this.#decoded;
-    const start = decoded.length;
+    const start = this.#decodedLength;
     let bytes = 0;
     let pairs = 0;
-    decoded.push(0, 0);
+    let to = start + 2;
     while (at < end) {
       const nameLength = uvarint();
       const column = this.#columnAt(pairs, at, nameLength);
       at += nameLength;
       const valueLength = uvarint();
-      const value = sets.toString('latin1', at, at + valueLength);
-      at += valueLength;
       const known = this.#columns[column]!;
-      let id = known.ids.get(value);
-      if (id === undefined) {
-        id = known.values.push(value) - 1;
-        known.ids.set(value, id);
-      }
-      decoded.push(column, id);
+      if (to + 2 > this.#decoded.length) this.#decoded = doubled(this.#decoded);
+      this.#decoded[to++] = column;
+      this.#decoded[to++] = known.numberOf(at, at + valueLength);
+      at += valueLength;
       pairs++;
       if (known.name !== UNCOUNTED_NAME) bytes += nameLength + valueLength;
     }
-    decoded[start] = bytes;
-    decoded[start + 1] = pairs;
+    if (to > this.#decoded.length) this.#decoded = doubled(this.#decoded);
+    this.#decoded[start] = bytes;
+    this.#decoded[start + 1] = pairs;
+    this.#decodedLength = to;
     this.#decodedAt[set] = start + 1;
     return start + 1;
   }
@@ -121,23 +198,15 @@ export class MetadataCollector {
   /** The column named by the bytes at `at`. Sets are alike: the one at the same place in the set is tried first. */
   #columnAt(place: number, at: number, length: number): number {
     const guess = this.#columns[place];
-    if (
-      guess &&
-      guess.nameBytes.length === length &&
-      this.#sets.compare(guess.nameBytes, 0, length, at, at + length) === 0
-    )
-      return place;
+    if (guess?.nameBytes.length === length && this.#isName(guess, at)) return place;
     const name = this.#sets.toString('latin1', at, at + length);
-    const known = this.#byName.get(name);
-    if (known) return this.#columns.indexOf(known);
-    const column: GrowingColumn = {
-      name,
-      nameBytes: Buffer.from(name, 'latin1'),
-      values: [''],
-      ids: new Map(),
-      indexes: new Uint32Array(this.#rowCount),
-    };
-    this.#byName.set(name, column);
-    return this.#columns.push(column) - 1;
+    const known = this.#columns.findIndex((column) => column.name === name);
+    if (known >= 0) return known;
+    return this.#columns.push(new RawMetadataColumn(name, this.#sets, this.#rowCount)) - 1;
+  }
+
+  #isName({ nameBytes }: RawMetadataColumn, at: number): boolean {
+    for (let i = 0; i < nameBytes.length; i++) if (nameBytes[i] !== this.#sets[at + i]) return false;
+    return true;
   }
 }
