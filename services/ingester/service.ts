@@ -285,10 +285,10 @@ export class Ingester implements IngesterClient {
     this.#metrics.walRecords.inc();
     this.#metrics.walLoggedBytes.inc(payload.length);
     this.#cutFull(touched);
+    this.#options.onTaken?.(tenantId, payload);
     if (tenant.hasTails) {
       const stored = isWhole ? streams : decodePushBatch(payload).streams;
       for (const rows of stored) this.#publish(tenant, rows);
-      this.#options.onTaken?.(tenantId, payload);
     }
     return { touched, written, refusal };
   }
