@@ -59,6 +59,11 @@ const sockets: SocketRoute[] = [
     name: 'loki_api_v1_tail',
     open: async (request) => {
       if (request.query.get('query') === 'bad') throw new HttpError(400, 'bad query');
+      if (request.query.get('query') === 'breaks') {
+        return () => {
+          throw new Error('a secret of the program');
+        };
+      }
       return (socket) => socket.send(`hello ${request.tenant()}`);
     },
   },
@@ -229,6 +234,15 @@ test('a client that hangs up aborts its request, which counts as 499', async () 
       'loki_request_duration_seconds_count{method="GET",route="hang",status_code="499",ws="false"} 1',
     );
   while (!(await seen())) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('a tail that breaks after the upgrade is closed with a frame, and tells no secrets', async () => {
+  const url = `${base.replace('http', 'ws')}/loki/api/v1/tail?query=breaks`;
+  const socket = new WebSocket(url, { headers: { 'X-Scope-OrgID': 'a' } });
+  const closed = await new Promise((resolve, reject) => {
+    socket.on('close', (code, reason) => resolve([code, reason.toString()])).on('error', reject);
+  });
+  assert.deepEqual(closed, [1011, 'internal server error, see the log of the server']);
 });
 
 test('a tail becomes a WebSocket; mistakes are answered before', async () => {

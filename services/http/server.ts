@@ -46,6 +46,7 @@ const MAX_HEADER_BYTES = 1024 * 1024;
 /** A frame that clients send on a tail is a control frame or a mistake. */
 const MAX_FRAME_BYTES = 64 * 1024;
 const CLOSE_GOING_AWAY = 1001;
+const CLOSE_INTERNAL_ERROR = 1011;
 
 /** HTTP/1.1: routing, tenants, bounds on what clients may send and how slowly, answers, metrics, graceful stop. */
 export class HttpServer {
@@ -268,7 +269,12 @@ export class HttpServer {
           abort.abort(new Error('the socket was closed'));
           finish(101);
         });
-        run(webSocket);
+        try {
+          run(webSocket);
+        } catch (error) {
+          // The upgrade is out: the close frame is the only answer left.
+          webSocket.close(CLOSE_INTERNAL_ERROR, this.#explain(error, match.route, false).message);
+        }
       });
     } catch (error) {
       const response = errorResponse(this.#explain(error, route, abort.signal.aborted), 'tenant');

@@ -1,3 +1,4 @@
+import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import { BadRequestError, parseAtoi, parseLimit, parseTime } from './params.ts';
@@ -28,5 +29,6 @@ export function parseTailParams(form: URLSearchParams, nowNs: bigint): TailParam
   const delay = delayText === '' ? 0n : parseAtoi(delayText);
   if (delay > MAX_DELAY_SECONDS) throw new BadRequestError("delay_for can't be greater than 5");
   if (expr.kind !== 'log') throw new TailOfMetricsError();
+  checkStages(expr);
   return { query: expr, delayMs: delay > 0n ? Number(delay) * 1000 : 0, limit, startNs };
 }

@@ -10,7 +10,7 @@ import { formatRfc3339 } from './rfc3339.ts';
 
 /** Entries of one message; Loki's bound. */
 const MAX_ENTRIES_PER_MESSAGE = 100;
-/** A reader that has this much unread is slow: further entries are dropped and reported. */
+/** A reader that has this much unread gets no more for now; entries that then find no room to wait are dropped and reported. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 const MAX_WAITING_ENTRIES = 10_000;
 const MAX_WAITING_CHARS = 16 * 1024 * 1024;
@@ -145,13 +145,20 @@ export class TailSession {
     for (let i = 0; i < entries.length; i += MAX_ENTRIES_PER_MESSAGE) {
       const part = entries.slice(i, i + MAX_ENTRIES_PER_MESSAGE);
       if (this.#socket.bufferedAmount > MAX_UNSENT_BYTES) {
-        for (const entry of part) this.#drop(entry);
-        continue;
+        this.#waitAgain(entries.slice(i));
+        return;
       }
       const message = this.#options.legacy ? this.#legacyMessage(part) : this.#message(part);
       this.#socket.send(message);
       this.#options.onSent(part.length, message.length);
     }
+  }
+
+  /** What the socket does not take now goes out before everything else; rows that come meanwhile may find no room. */
+  #waitAgain(entries: readonly LogEntry[]): void {
+    const first = entries.map((entry) => ({ entry, dueMs: Number.NEGATIVE_INFINITY }));
+    this.#waiting = [...first, ...this.#waiting];
+    this.#waitingChars = charsOf(this.#waiting);
   }
 
   #message(entries: readonly LogEntry[]): string {

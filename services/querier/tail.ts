@@ -4,6 +4,7 @@ import { compilePipeline } from '../../logql/stages/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { LimitsProvider } from '../config/limits.ts';
+import { toHttpError } from '../http/error-answers.ts';
 import type { HttpRequest, SocketRoute } from '../http/types.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { type LogEntry, parseEncodingFlags } from './log-response.ts';
@@ -21,6 +22,9 @@ export interface TailerOptions {
   /** `querier.tail_max_duration`. */
   readonly maxDurationMs: number;
 }
+
+/** Entries of the history where a tenant's queries have no limit. */
+const MAX_HISTORY = 5000;
 
 /** Follows queries over WebSockets. */
 export class Tailer {
@@ -90,8 +94,9 @@ export class Tailer {
     this.#history(request, tenant, params).then(
       (entries) => session.backlog(entries),
       (error: unknown) => {
+        if (request.signal.aborted) return; // nobody is left to be told
         this.#options.logger.warn('the history of a tail could not be read', { tenant, err: error });
-        session.close(CLOSE_ERROR, error instanceof Error ? error.message : String(error));
+        session.close(CLOSE_ERROR, toHttpError(error, false).message);
       },
     );
   }
@@ -100,9 +105,12 @@ export class Tailer {
   async #history(request: HttpRequest, tenant: string, params: TailParams): Promise<LogEntry[]> {
     const endNs = this.#options.clock.nowNs() + 1n;
     const context = { tenants: { ids: [tenant], federated: false }, signal: request.signal, partialSeries: false };
+    // Loki takes any number here; no history is longer than what a query may ask for.
+    const { max_entries_limit_per_query: max } = this.#options.limits.for(tenant);
+    const limit = Math.min(params.limit, max > 0 ? max : MAX_HISTORY);
     const entries = await this.#options.querier.entries(
       params.query,
-      { startNs: params.startNs, endNs, limit: params.limit, direction: 'backward', intervalNs: 0n, periodNs: 0n },
+      { startNs: params.startNs, endNs, limit, direction: 'backward', intervalNs: 0n, periodNs: 0n },
       context,
     );
     return [...entries].reverse();

@@ -235,3 +235,19 @@ test('a server that stops says so to its followers, and does not wait for them',
 function closing(tail: Tail): Tail & AsyncDisposable {
   return Object.assign(tail, { [Symbol.asyncDispose]: () => tail.close() });
 }
+
+test('a history larger than what a socket holds arrives whole', async () => {
+  const lines = Array.from({ length: 3000 }, (_, i) => `${String(i).padStart(4, '0')} ${'x'.repeat(6000)}`);
+  const at = nowNs() - 60_000_000_000n;
+  for (let from = 0; from < lines.length; from += 500) {
+    await push('long', lines.slice(from, from + 500), at + BigInt(from));
+  }
+  const tail = await new Tail('long', { query: '{app="a"}', limit: '3000' }).opened();
+  await tail.holds(lines.length);
+  assert.deepEqual(tail.lines, lines);
+  assert.deepEqual(
+    tail.messages.filter((message) => message.dropped_entries !== undefined),
+    [],
+  );
+  await tail.close();
+});
