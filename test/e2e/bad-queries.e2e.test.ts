@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Answer, nowNs, TestClient } from '../harness/client.ts';
+import { type Answer, nowNs, TestClient, until } from '../harness/client.ts';
 import { ReadyWatch } from '../harness/ready-watch.ts';
 import { TestServer } from '../harness/server.ts';
 
@@ -13,6 +13,7 @@ const SLACK_MS = 10_000;
 /** `/ready` is answered from the thread that parses and plans queries. */
 const READY_MS = 1000;
 
+const PATH = '/loki/api/v1/query_range';
 const cwd = await mkdtemp(join(tmpdir(), 'loptr-bad-queries-'));
 let server: TestServer;
 let client: TestClient;
@@ -40,7 +41,7 @@ after(async () => {
 });
 
 /** Sends a query as Grafana does; while it runs, `/ready` goes on being answered. */
-async function ask(query: string, path = '/loki/api/v1/query_range'): Promise<Answer> {
+async function ask(query: string, path = PATH): Promise<Answer> {
   const watch = new ReadyWatch(server.url);
   const began = performance.now();
   const answer = await client.post(path, { query });
@@ -63,15 +64,10 @@ async function assertRefused(query: string, reason: RegExp, path?: string): Prom
   assert.match(text.slice(0, 2000), reason);
 }
 
-const HUNGRY = [
-  '(a+)+$',
-  '(a|aa)+$',
-  '^(a?){60}a{60}$',
-  '(.*)*x',
-  '(a*)*b|(a|a)*c',
-  '([a-z]+)*\\d',
-  '(?:a{0,900}){1}b',
-];
+/** Exponential or quadratic for engines that backtrack. */
+const HUNGRY = ['(a+)+$', '(a|aa)+$', '^(a?){60}a{60}$', '(.*)*x', '(a*)*b|(a|a)*c', '([a-z]+)*\\d'];
+/** Linear, but with a thousand steps a byte. */
+const SLOW = '(?:a{0,900}){1}b';
 
 test('patterns that backtracking engines never finish are answered on a long line', async () => {
   for (const pattern of HUNGRY) {
@@ -171,4 +167,18 @@ test('patterns that are too large or no patterns are refused in words', async ()
     }
   }
   await assertRefused('{app=~"(a{1000}){1000}"}', /error parsing regexp: /);
+});
+
+test('a query that one pattern holds up for too long ends with its time, and the next ones are answered', async () => {
+  const { status, text } = await ask(`{app="bad"} |~ ${JSON.stringify(SLOW)}`);
+  assert.ok(
+    status === 200 || (status === 504 && text.startsWith('request timed out')),
+    `${status} ${text.slice(0, 300)}`,
+  );
+  // A worker that is still at it is replaced.
+  await until(
+    'an answer',
+    async () => (await client.post(PATH, { query: '{app="bad"} |= "k=v"' })).status === 200,
+    60_000,
+  );
 });
