@@ -196,6 +196,7 @@ export class App {
       clock,
       logger: logger.child({ component: 'tailer' }),
       registry,
+      perRequestLimits: config.querier.per_request_limits_enabled,
       maxDurationMs: config.querier.tail_max_duration,
     });
 
@@ -276,6 +277,7 @@ export class App {
     this.#onStop('ring', async () => membership.setState(ingester.id, 'LEAVING'));
     grpc.setStatus('SERVING');
     return {
+          overrides: () => limits.overrides,
       http: `http://${hostOf(server.http_listen_address)}:${httpPort}${prefix}`,
       grpc: `${hostOf(server.grpc_listen_address)}:${grpcPort}`,
     };

@@ -33,12 +33,22 @@ export function parseBytes(text: string): number {
   return Math.trunc(bytes);
 }
 
-const NAMES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+const DECIMAL_NAMES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+const BINARY_NAMES = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
 
 /** Humanize's decimal form with two significant digits: `5.1 kB`, `83 MB`, `999 B`. */
 export function formatBytes(n: number): string {
+  return format(n, 1000, DECIMAL_NAMES);
+}
+
+/** Humanize's binary form with two significant digits: `5.1 KiB`, `83 MiB`, `1000 B`. */
+export function formatBinaryBytes(n: number): string {
+  return format(n, 1024, BINARY_NAMES);
+}
+
+function format(n: number, base: number, names: readonly string[]): string {
   if (n < 10) return `${n} B`;
-  const exponent = Math.floor(Math.log(n) / Math.log(1000));
-  const value = Math.floor((n / 1000 ** exponent) * 10 + 0.5) / 10;
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${NAMES[exponent]}`;
+  const exponent = Math.floor(Math.log(n) / Math.log(base));
+  const value = Math.floor((n / base ** exponent) * 10 + 0.5) / 10;
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${names[exponent]}`;
 }

@@ -1,4 +1,4 @@
-export { formatBytes, parseBytes } from './bytes.ts';
+export { formatBinaryBytes, formatBytes, parseBytes } from './bytes.ts';
 export { formatGoFloat, formatSampleValue, parseGoFloat } from './float.ts';
 export { formatGoDuration, parseGoDuration } from './go-duration.ts';
 export { isPrintable, quoteGo, quoteGoAscii, quoteGoRune, unquoteGo } from './go-quote.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { formatBytes, parseBytes } from './bytes.ts';
+import { formatBinaryBytes, formatBytes, parseBytes } from './bytes.ts';
 import { formatGoFloat, formatSampleValue, parseGoFloat } from './float.ts';
 import { formatGoDuration, parseGoDuration } from './go-duration.ts';
 import { quoteGo, quoteGoAscii, quoteGoRune, unquoteGo } from './go-quote.ts';
@@ -151,6 +151,20 @@ describe('sizes', () => {
     [1e18, '1.0 EB'],
   ];
   for (const [bytes, text] of printed) test(`${bytes} prints ${text}`, () => assert.equal(formatBytes(bytes), text));
+
+  const binary: [number, string][] = [
+    [0, '0 B'],
+    [9, '9 B'],
+    [1023, '1023 B'],
+    [1024, '1.0 KiB'],
+    [10_189, '10 KiB'],
+    [1_610_612_736, '1.5 GiB'],
+    [150 * 1024 ** 3, '150 GiB'],
+    [2 ** 60, '1.0 EiB'],
+  ];
+  for (const [bytes, text] of binary) {
+    test(`${bytes} prints ${text} to the base of 1024`, () => assert.equal(formatBinaryBytes(bytes), text));
+  }
 });
 
 describe('floats', () => {

@@ -43,6 +43,8 @@ export interface FieldRules {
   readonly ignored?: boolean;
   /** A key that Loki does not have. */
   readonly own?: boolean;
+  /** For `structured`: the value as YAML and JSON show it, where that is not the value itself. */
+  readonly present?: (value: never) => unknown;
 }
 
 export interface Group {

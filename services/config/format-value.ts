@@ -1,6 +1,7 @@
 import type { Field } from './field.ts';
 
 const DURATION_UNITS: readonly (readonly [suffix: string, ms: number])[] = [
+  ['y', 31_536_000_000],
   ['w', 604_800_000],
   ['d', 86_400_000],
   ['h', 3_600_000],
@@ -17,8 +18,10 @@ export function formatDurationMs(ms: number): string {
   let out = ms < 0 ? '-' : '';
   for (const [suffix, unitMs] of DURATION_UNITS) {
     const count = Math.floor(rest / unitMs);
-    // Weeks and days may not follow a sign: Go's durations know no such units.
-    if (count === 0 || (ms < 0 && unitMs > 3_600_000)) continue;
+    // Years and weeks as Prometheus writes them: only where nothing is left.
+    if (count === 0 || (unitMs > 86_400_000 && rest % unitMs !== 0)) continue;
+    // Days may not follow a sign: Go's durations know no such unit.
+    if (ms < 0 && unitMs > 3_600_000) continue;
     out += `${count}${suffix}`;
     rest -= count * unitMs;
   }
@@ -36,6 +39,10 @@ export function formatSizeBytes(bytes: number): string {
   return `${value}${['B', 'KB', 'MB', 'GB', 'TB', 'PB', 'EB'][power]}`;
 }
 
+export function formatTimeMs(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z');
+}
+
 /** A value as it stands in YAML and JSON: durations and sizes as text, the rest as it is. */
 export function presentValue(field: Field<unknown>, value: unknown): unknown {
   if (field.rules.secret && value !== '') return '********';
@@ -45,7 +52,9 @@ export function presentValue(field: Field<unknown>, value: unknown): unknown {
     case 'size':
       return formatSizeBytes(value as number);
     case 'time':
-      return value === 0 ? 0 : new Date(value as number).toISOString().replace('.000Z', 'Z');
+      return value === 0 ? 0 : formatTimeMs(value as number);
+    case 'structured':
+      return field.rules.present === undefined ? value : field.rules.present(value as never);
     default:
       return value;
   }

@@ -1,4 +1,6 @@
+import { formatDurationMs } from './format-value.ts';
 import { complex, IGNORED, limit } from './limit-field.ts';
+import type { Limits } from './limits.ts';
 import { readBlockedQueries, readMapping, readRetention, readTexts } from './limits-values.ts';
 
 /** The part of `limits_config` about queries, retention, rules and patterns, in the order of `Limits`. */
@@ -14,7 +16,7 @@ export const limitsOfReads = {
     'max_chunks_per_query',
     'int',
     'store.query-chunk-limit',
-    'Most chunks that a query may read.',
+    'As in Loki, only for indexes older than TSDB.',
     IGNORED,
   ),
   max_query_series: limit(
@@ -59,8 +61,7 @@ export const limitsOfReads = {
     'tsdb_max_bytes_per_shard',
     'size',
     'querier.tsdb-max-bytes-per-shard',
-    'Size of a part of a query.',
-    IGNORED,
+    'Size of the parts that a query counts as divided into, for max_querier_bytes_read.',
   ),
   tsdb_sharding_strategy: limit(
     'tsdb_sharding_strategy',
@@ -80,15 +81,14 @@ export const limitsOfReads = {
     'cardinality_limit',
     'int',
     'store.cardinality-limit',
-    'Most index entries that a query may touch.',
+    'As in Loki, only for indexes older than TSDB.',
     IGNORED,
   ),
   max_streams_matchers_per_query: limit(
     'max_streams_matchers_per_query',
     'int',
     'querier.max-streams-matcher-per-query',
-    'Most matchers of a query.',
-    IGNORED,
+    'Most matchers of a stream selector.',
   ),
   max_concurrent_tail_requests: limit(
     'max_concurrent_tail_requests',
@@ -204,14 +204,12 @@ export const limitsOfReads = {
     'size',
     'frontend.max-query-bytes-read',
     'Most bytes that a query may read; 0: no bound.',
-    IGNORED,
   ),
   max_querier_bytes_read: limit(
     'max_querier_bytes_read',
     'size',
     'frontend.max-querier-bytes-read',
-    'Most bytes that one querier may read for a query; 0: no bound.',
-    IGNORED,
+    'Most bytes that such a part of a query may have; 0: no bound.',
   ),
   volume_enabled: limit('volume_enabled', 'bool', 'limits.volume-enabled', 'Serve the volume endpoints.'),
   volume_max_series: limit(
@@ -264,17 +262,18 @@ export const limitsOfReads = {
   ),
   deletion_mode: limit('deletion_mode', 'string', 'compactor.deletion-mode', 'What delete requests do.', {
     choices: ['disabled', 'filter-only', 'filter-and-delete'],
-    ignored: true,
   }),
   allow_deletes: limit('allow_deletes', 'bool', '', 'Old spelling of deletion_mode.', IGNORED),
   retention_period: limit(
     'retention_period',
     'duration',
     'store.retention',
-    'How long lines are kept; 0: for ever.',
-    IGNORED,
+    'How long lines are kept; 0: for ever. Needs compactor.retention_enabled.',
   ),
-  retention_stream: complex('retention_stream', 'The same for streams by selector.', readRetention, IGNORED),
+  retention_stream: complex('retention_stream', 'The same for streams by selector.', readRetention, {
+    present: (rules: Limits['retention_stream']) =>
+      rules.map((rule) => ({ ...rule, period: formatDurationMs(rule.period) })),
+  }),
   per_tenant_override_config: limit(
     'per_tenant_override_config',
     'string',
@@ -412,21 +411,18 @@ export const limitsOfReads = {
     'strings',
     'limits.pattern-ingester-tokenizable-json-fields',
     'JSON fields that patterns are found in.',
-    IGNORED,
   ),
   pattern_ingester_tokenizable_json_fields_append: limit(
     'pattern_ingester_tokenizable_json_fields_append',
     'strings',
     'limits.pattern-ingester-tokenizable-json-fields-append',
     'More of them.',
-    IGNORED,
   ),
   pattern_ingester_tokenizable_json_fields_delete: limit(
     'pattern_ingester_tokenizable_json_fields_delete',
     'strings',
     'limits.pattern-ingester-tokenizable-json-fields-delete',
     'Fewer of them.',
-    IGNORED,
   ),
   metric_aggregation_enabled: limit(
     'metric_aggregation_enabled',

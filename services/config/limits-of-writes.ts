@@ -1,6 +1,7 @@
 import { bool, duration, size } from './field.ts';
+import { formatTimeMs } from './format-value.ts';
 import { complex, IGNORED, limit } from './limit-field.ts';
-import { defaultLimits } from './limits.ts';
+import { defaultLimits, type Limits } from './limits.ts';
 import {
   readGenericFields,
   readOtlpConfig,
@@ -153,7 +154,15 @@ export const limitsOfWrites = {
     'Status of such refusals; 200 drops without a word.',
     { min: 200, max: 599 },
   ),
-  block_ingestion_policy_until: complex('block_ingestion_policy_until', 'The same for streams of a policy.', readTimes),
+  block_ingestion_policy_until: complex(
+    'block_ingestion_policy_until',
+    'The same for streams of a policy.',
+    readTimes,
+    {
+      present: (times: Limits['block_ingestion_policy_until']) =>
+        Object.fromEntries(Object.entries(times).map(([policy, ms]) => [policy, formatTimeMs(ms)])),
+    },
+  ),
   enforced_labels: limit(
     'enforced_labels',
     'strings',

@@ -1,3 +1,5 @@
+import { compileRegex, RegexError } from '../../logql/regex/index.ts';
+import { formatPrometheusDuration } from '../../logql/units/index.ts';
 import { FieldError, parseDurationMs } from './field.ts';
 import type {
   BlockedQuery,
@@ -69,12 +71,15 @@ export const readRetention = (value: unknown): readonly StreamRetention[] =>
   readList(value).map((rule) => {
     const { selector, priority, period } = onlyKeys(rule, ['selector', 'priority', 'period']);
     const wrong = () => new FieldError('expected period as a duration such as 24h or 7d');
-    return {
-      selector: readSelector(selector),
-      priority: readPriority(priority),
-      period: parseDurationMs(String(period ?? ''), wrong),
-    };
+    const periodMs = parseDurationMs(String(period ?? ''), wrong);
+    if (periodMs < LEAST_PERIOD_MS) {
+      throw new FieldError(`retention period must be >= 24h was ${formatPrometheusDuration(periodMs * 1e6)}`);
+    }
+    return { selector: readSelector(selector), priority: readPriority(priority), period: periodMs };
   });
+
+/** Loki's bound for single streams; a tenant's own period may be shorter. */
+const LEAST_PERIOD_MS = 24 * 3_600_000;
 
 function readSelector(value: unknown): string {
   if (typeof value !== 'string') throw new FieldError('expected selector as a text such as {app="web"}');
@@ -92,6 +97,7 @@ export const readBlockedQueries = (value: unknown): readonly BlockedQuery[] =>
     const rule = onlyKeys(item, ['pattern', 'regex', 'hash', 'types', 'query_tags', 'tags']);
     const types = rule['types'];
     const tags = rule['query_tags'] ?? rule['tags'];
+    if (rule['regex'] === true) checkRegex(String(rule['pattern'] ?? ''));
     return {
       ...(rule['pattern'] === undefined ? {} : { pattern: String(rule['pattern']) }),
       ...(rule['regex'] === undefined ? {} : { regex: rule['regex'] === true }),
@@ -100,6 +106,15 @@ export const readBlockedQueries = (value: unknown): readonly BlockedQuery[] =>
       ...(tags === undefined ? {} : { query_tags: readTexts(tags) }),
     };
   });
+
+function checkRegex(pattern: string): void {
+  try {
+    compileRegex(pattern);
+  } catch (error: unknown) {
+    if (!(error instanceof RegexError)) throw error;
+    throw new FieldError(`expected pattern as a regular expression: ${error.message}`);
+  }
+}
 
 const ACTIONS = ['index_label', 'structured_metadata', 'drop'];
 

@@ -113,6 +113,11 @@ function contradictions(config: Config): string[] {
       );
     }
   }
+  if (config.compactor.retention_enabled && config.compactor.delete_request_store === '') {
+    problems.push(
+      'invalid compactor config: compactor.delete-request-store should be configured when retention is enabled',
+    );
+  }
   const prefix = config.server.http_path_prefix || config.http_prefix;
   if (prefix !== '' && !prefix.startsWith('/')) {
     problems.push(`server.http_path_prefix: expected a path that begins with /, got ${JSON.stringify(prefix)}`);

@@ -21,6 +21,15 @@ export function presentLimits(limits: Limits, names?: readonly string[]): Readon
   return presentGroup(limitsFields, limits, (path) => wanted === undefined || wanted.has(path.split('.')[0]!));
 }
 
+/** As `presentLimits`, only those that differ from `base`. */
+export function presentLimitsDiff(limits: Limits, base: Limits): Readonly<Record<string, unknown>> {
+  const shown = presentLimits(limits);
+  const others = presentLimits(base);
+  return Object.fromEntries(
+    Object.entries(shown).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(others[name])),
+  );
+}
+
 function presentGroup(
   group: Group,
   values: unknown,

@@ -62,7 +62,7 @@ test('secrets are masked wherever configuration is shown', () => {
 test('limits are shown with units, and only the ones that are asked for', () => {
   const shown = presentLimits(defaultLimits, ['max_query_length', 'volume_enabled', 'shard_streams']);
   assert.deepEqual(Object.keys(shown), ['shard_streams', 'max_query_length', 'volume_enabled']);
-  assert.equal(shown['max_query_length'], '4w2d1h');
+  assert.equal(shown['max_query_length'], '30d1h');
 });
 
 test('durations and sizes are written in the largest units that are exact', () => {

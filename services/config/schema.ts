@@ -334,9 +334,11 @@ export const schema = {
       'querier.multi-tenant-queries-enabled',
       'Let one query read several tenants (a|b).',
     ),
-    per_request_limits_enabled: bool(false, 'querier.per-request-limits-enabled', 'Heed X-Loki-Query-Limits.', {
-      ignored: true,
-    }),
+    per_request_limits_enabled: bool(
+      false,
+      'querier.per-request-limits-enabled',
+      'Let a request set stricter limits for itself with X-Loki-Query-Limits.',
+    ),
     workers: int(0, 'querier.workers', 'Threads that scan stored rows; 0: one for each core.', {
       own: true,
       min: 0,
@@ -367,6 +369,59 @@ export const schema = {
     log_queries_longer_than: duration(0, 'frontend.log-queries-longer-than', 'Log queries that take longer; 0: none.', {
       ignored: true,
     }),
+  },
+  compactor: {
+    compaction_interval: duration(
+      10 * MINUTE,
+      'compactor.compaction-interval',
+      'How often small stored segments are looked for, to make larger ones of them.',
+      { min: 1 },
+    ),
+    apply_retention_interval: duration(
+      0,
+      'compactor.apply-retention-interval',
+      'How often retention and delete requests are looked after; 0: as compaction_interval.',
+      { min: 0 },
+    ),
+    retention_enabled: bool(
+      false,
+      'compactor.retention-enabled',
+      'Drop lines older than limits_config.retention_period, and take delete requests.',
+    ),
+    retention_delete_delay: duration(
+      2 * HOUR,
+      'compactor.retention-delete-delay',
+      'How long objects stay once the rows in them are dropped.',
+      { min: 0 },
+    ),
+    delete_request_store: text(
+      '',
+      'compactor.delete-request-store',
+      'Must be set with retention_enabled, as in Loki; requests lie in the object store of everything else.',
+    ),
+    delete_request_store_key_prefix: text(
+      'index/',
+      'compactor.delete-request-store.key-prefix',
+      'What the keys of delete requests begin with.',
+    ),
+    delete_request_cancel_period: duration(
+      24 * HOUR,
+      'compactor.delete-request-cancel-period',
+      'How long a delete request can be taken back; only then rows are removed for good.',
+      { min: 0 },
+    ),
+    delete_max_interval: duration(
+      24 * HOUR,
+      'compactor.delete-max-interval',
+      'Largest max_interval of a delete request; 0: no bound.',
+      { min: 0 },
+    ),
+    max_segment_size: size(
+      128 * MB,
+      'compactor.max-segment-size',
+      'Largest segment that is made of small ones; about twice as much memory is taken meanwhile.',
+      { own: true, min: MB, max: 1024 * MB },
+    ),
   },
   limits_config: limitsFields,
   runtime_config: {

@@ -79,6 +79,11 @@ export class TenantLimits implements LimitsProvider {
     return this.#overrides.get(tenant) ?? this.#options.base;
   }
 
+  /** The limits of the tenants that the files name. */
+  get overrides(): Overrides {
+    return this.#overrides;
+  }
+
   /** False while the files cannot be read; the limits of the last good reading hold. */
   get isHealthy(): boolean {
     return this.#isHealthy;

@@ -16,6 +16,7 @@ const registry = new Registry();
 const admin: AdminOptions = {
   config,
   limits: { for: (tenant) => ({ ...defaultLimits, max_query_series: tenant === 'big' ? 7 : 500 }) },
+  overrides: () => new Map([['big', { ...config.limits_config, max_query_series: 7 }]]),
   version: { version: '1.2.3', revision: 'abc' },
   registry,
   logLevel: { levels: ['debug', 'info'], get: () => state.level, set: (level) => (state.level = level) },
@@ -122,11 +123,6 @@ test('build information and metrics are there for everybody', async () => {
   assert.match(await metrics.text(), /loki_request_duration_seconds_bucket/);
 });
 
-test('patterns are an empty 404 for a tenant, as without a pattern ingester', async () => {
-  assert.deepEqual(await answer('/loki/api/v1/patterns'), [401, 'no org id\n']);
-  assert.deepEqual(await answer('/loki/api/v1/patterns', { headers: { 'X-Scope-OrgID': 'a' } }), [404, '']);
-});
-
 test('the ring is a page for people and JSON for programs', async () => {
   const json = (await (await ask('/ring', { headers: { Accept: 'application/json' } })).json()) as {
     shards: { id: string; state: string }[];
@@ -156,4 +152,13 @@ test('the ingester is flushed, marked and shut down over HTTP', async () => {
     503,
     'Ingester is stopping or already stopped.\n',
   ]);
+});
+
+test('the runtime configuration shows tenants with limits of their own, whole or what differs', async () => {
+  const whole = await (await ask('/runtime_config')).text();
+  assert.match(whole, /^overrides:\n {2}big:\n {4}ingestion_rate_strategy: global\n/);
+  assert.match(whole, /\n {4}max_query_series: 7\n/);
+  const diff = await ask('/runtime_config?mode=diff');
+  assert.equal(await diff.text(), 'overrides:\n  big:\n    max_query_series: 7\n');
+  assert.equal((await ask('/runtime_config?mode=all')).status, 400);
 });

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import { stringify } from 'yaml';
-import { type Config, presentLimits, printConfig, type Version } from '../config/index.ts';
-import type { LimitsProvider } from '../config/limits.ts';
+import { type Config, presentLimits, presentLimitsDiff, printConfig, type Version } from '../config/index.ts';
+import type { Limits, LimitsProvider } from '../config/limits.ts';
 import { HttpError } from './http-error.ts';
 import type { HttpRequest, HttpResponse, Route } from './types.ts';
 import { jsonResponse, textResponse } from './write-response.ts';
@@ -9,6 +9,8 @@ import { jsonResponse, textResponse } from './write-response.ts';
 export interface AdminOptions {
   readonly config: Config;
   readonly limits: LimitsProvider;
+  /** Limits of the tenants that have some of their own. */
+  readonly overrides: () => ReadonlyMap<string, Limits>;
   readonly version: Version;
   readonly registry: Registry;
   readonly logLevel: LogLevelControl;
@@ -33,6 +35,7 @@ export function adminRoutes(options: AdminOptions): Route[] {
       return reason === undefined ? textResponse(200, 'ready\n') : textResponse(503, `${reason}\n`);
     }),
     route('GET', '/config', (request) => showConfig(config, request.query.get('mode') ?? '')),
+    route('GET', '/runtime_config', (request) => showRuntimeConfig(options, request.query.get('mode') ?? '')),
     route('GET', '/services', () => {
       const lines = [...options.services()].map(([name, state]) => `${name} => ${state}\n`);
       return textResponse(200, lines.join(''));
@@ -51,14 +54,14 @@ export function adminRoutes(options: AdminOptions): Route[] {
     ),
     {
       ...route('GET', '/config/tenant/v1/limits', (request) =>
-        yamlResponse(presentLimits(options.limits.for(request.tenant()), config.tenant_limits_allow_publish)),
+        yamlResponse(publishedLimits(options, request.tenant())),
       ),
       auth: 'tenant',
     },
     {
       ...route('GET', '/loki/api/v1/drilldown-limits', (request) =>
         jsonResponse({
-          limits: presentLimits(options.limits.for(request.tenant()), config.tenant_limits_allow_publish),
+          limits: publishedLimits(options, request.tenant()),
           pattern_ingester_enabled: config.pattern_ingester.enabled,
           version: version.version,
         }),
@@ -85,6 +88,23 @@ function route(
   handler: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>,
 ): Route {
   return { methods: [method], path, name: path.slice(1).replaceAll('/', '_'), auth: 'none', handler };
+}
+
+/** Names ascending, as Loki writes them. An empty list of names publishes all. */
+function publishedLimits({ config, limits }: AdminOptions, tenant: string): Readonly<Record<string, unknown>> {
+  const names = config.tenant_limits_allow_publish;
+  const shown = presentLimits(limits.for(tenant), names.length === 0 ? undefined : names);
+  return Object.fromEntries(Object.entries(shown).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** What the runtime files say: all limits of the tenants they name, or only those that differ from the others'. */
+function showRuntimeConfig({ config, overrides }: AdminOptions, mode: string): HttpResponse {
+  if (mode !== '' && mode !== 'diff') throw new HttpError(400, `unknown mode ${JSON.stringify(mode)}, expected diff`);
+  const show = (limits: Limits) =>
+    mode === 'diff' ? presentLimitsDiff(limits, config.limits_config) : presentLimits(limits);
+  return yamlResponse({
+    overrides: Object.fromEntries([...overrides()].map(([tenant, limits]) => [tenant, show(limits)])),
+  });
 }
 
 function yamlResponse(value: unknown): HttpResponse {

@@ -2,6 +2,7 @@ import { formatQuery, parseMatchers, parseQuery } from '../../logql/syntax/index
 import type { Clock } from '../../storage/host/clock.ts';
 import type { HttpError } from '../http/http-error.ts';
 import type { HttpMethod, HttpRequest, HttpResponse, Route } from '../http/types.ts';
+import { parseQueryTags } from './blocked-queries.ts';
 import { Detector } from './detected.ts';
 import { jsonLabels, jsonSeconds } from './json.ts';
 import { renderLegacy } from './legacy-response.ts';
@@ -221,6 +222,8 @@ function contextOf(request: HttpRequest): QueryContext {
     tenants: request.tenants(),
     signal: request.signal,
     partialSeries: tags.split(',').some((tag) => tag.trim() === `Source=${DRILLDOWN_SOURCE}`),
+    tags: parseQueryTags(tags),
+    limitsHeader: request.header('x-loki-query-limits'),
   };
 }
 

@@ -22,7 +22,10 @@ export interface LogQueryParams extends Bounds {
   readonly periodNs: bigint;
 }
 
-/** The entries of a log query in the order of its direction, at most `limit`. */
+/**
+ * The entries of a log query in the order of its direction, at most `limit`. `onSelected` sees what will be read before
+ * it is, and ends the query by throwing.
+ */
 export async function runLogQuery(
   sources: Sources,
   session: ScanSession,
@@ -30,6 +33,7 @@ export async function runLogQuery(
   params: LogQueryParams,
   tenants: Tenants,
   stats: QueryStats,
+  onSelected?: (units: readonly ScanUnit[]) => void,
 ): Promise<readonly LogEntry[]> {
   const { startNs, endNs, intervalNs, periodNs, limit, direction } = params;
   if (startNs >= endNs) return [];
@@ -42,6 +46,7 @@ export async function runLogQuery(
   };
   const streams = await selectStreams(sources, selection, stats);
   const units = streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
+  onSelected?.(units);
   const plan = planQuery(expr, {
     startNs,
     endNs,

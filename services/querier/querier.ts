@@ -10,14 +10,17 @@ import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import { WorkerLostError, type WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
+import { checkBlocked, kindOf, type QueryTags } from './blocked-queries.ts';
+import { bytesOf, checkBytesRead } from './byte-limits.ts';
 import { type Explanation, explainQuery } from './explain.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
 import { type QuerierMetrics, querierMetrics } from './metrics.ts';
 import { BadRequestError, type Bounds, type InstantParams, type RangeParams } from './params.ts';
-import { checkBlocked, checkEntriesLimit, checkExpression, kindOf, limitBounds, strictest } from './query-limits.ts';
+import { checkEntriesLimit, checkExpression, limitBounds, strictest } from './query-limits.ts';
 import { QueryLog, type QueryRecord } from './query-log.ts';
 import { QuerySlots } from './query-slots.ts';
+import { parseRequestLimits, RequestLimitsError, tightened } from './request-limits.ts';
 import { ScanSession } from './scan-session.ts';
 import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
@@ -31,6 +34,8 @@ export interface QuerierOptions {
   readonly registry: Registry;
   /** Queries of one tenant that may be under way, waiting ones included: `frontend.max_outstanding_per_tenant`. */
   readonly maxOutstandingPerTenant: number;
+  /** `querier.per_request_limits_enabled` */
+  readonly perRequestLimits?: boolean;
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -43,6 +48,10 @@ export interface QueryContext {
   readonly signal: AbortSignal;
   /** Logs Drilldown gets the first series with a warning where others get an error. */
   readonly partialSeries: boolean;
+  /** Of `X-Query-Tags`. */
+  readonly tags?: QueryTags;
+  /** `X-Loki-Query-Limits`, as sent. */
+  readonly limitsHeader?: string;
 }
 
 export type QueryAnswer = (
@@ -118,10 +127,10 @@ export class Querier {
   }
 
   async #range(params: RangeParams, context: QueryContext, record: QueryRecord): Promise<QueryAnswer> {
-    const limits = this.limitsOf(context.tenants);
+    const limits = this.#limitsFor(context);
     const expr = parseQuery(params.query);
     record.type = kindOf(expr);
-    checkBlocked(limits, params.query, expr);
+    checkBlocked(limits, params.query, expr, context.tags ?? []);
     if (expr.kind === 'log') checkEntriesLimit(limits, params.limit);
     const bounds = limitBounds(limits, params, this.#options.clock.nowNs());
     checkExpression(limits, expr);
@@ -138,6 +147,8 @@ export class Querier {
           { ...params, ...bounds, periodNs: BigInt(limits.split_queries_by_interval * NS_PER_MS) },
           context.tenants,
           stats,
+          // As in Loki, a query that takes all lines is not asked: its limit ends it soon.
+          record.type === 'filter' ? (units) => checkBytesRead(limits, bytesOf(units)) : undefined,
         ),
       );
       stats.entriesReturned = entries.length;
@@ -149,10 +160,10 @@ export class Querier {
   }
 
   async #instant(params: InstantParams, context: QueryContext, record: QueryRecord): Promise<QueryAnswer> {
-    const limits = this.limitsOf(context.tenants);
+    const limits = this.#limitsFor(context);
     const expr = parseQuery(params.query);
     record.type = kindOf(expr);
-    checkBlocked(limits, params.query, expr);
+    checkBlocked(limits, params.query, expr, context.tags ?? []);
     if (expr.kind === 'log') {
       throw new BadRequestError(
         'log queries are not supported as an instant query type, please change your query to a range query type',
@@ -192,12 +203,12 @@ export class Querier {
     limit: number,
     context: QueryContext,
   ): Promise<readonly LogEntry[]> {
-    const limits = this.limitsOf(context.tenants);
+    const limits = this.#limitsFor(context);
     const expr = parseQuery(query);
     if (expr.kind !== 'log') throw new BadRequestError('only log selector is supported');
     checkEntriesLimit(limits, limit);
     checkExpression(limits, expr);
-    checkBlocked(limits, query, expr);
+    checkBlocked(limits, query, expr, context.tags ?? []);
     checkTenantMatchers(context.tenants, expr);
     checkStages(expr);
     const bounds = limitBounds(limits, asked, this.#options.clock.nowNs());
@@ -208,6 +219,19 @@ export class Querier {
 
   limitsOf(tenants: Tenants): Limits {
     return strictest(tenants.ids.map((id) => this.#options.limits.for(id)));
+  }
+
+  /** The limits of the tenants, or stricter ones that the request itself asks for. */
+  #limitsFor({ tenants, limitsHeader = '' }: QueryContext): Limits {
+    const limits = this.limitsOf(tenants);
+    if (!this.#options.perRequestLimits || limitsHeader === '') return limits;
+    try {
+      return tightened(limits, parseRequestLimits(limitsHeader));
+    } catch (error: unknown) {
+      if (!(error instanceof RequestLimitsError)) throw error;
+      this.#options.logger.warn('the limits in a request cannot be read and do not hold', { err: error });
+      return limits;
+    }
   }
 
   async #metric(
@@ -224,6 +248,7 @@ export class Querier {
       const units = empty
         ? plan.scans.map(() => [])
         : await Promise.all(plan.scans.map((_, scan) => this.#unitsOf(plan, scan, context.tenants, stats)));
+      checkBytesRead(limits, bytesOf(units.flat()));
       const partials = await session.scanMetric(plan, units);
       return plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
     });

@@ -1,4 +1,3 @@
-import { compileRegex } from '../../logql/regex/index.ts';
 import type { Expr, LogSelectorExpr, Matcher, MetricExpr } from '../../logql/syntax/ast.ts';
 import { formatGoDuration } from '../../logql/units/go-duration.ts';
 import { formatPrometheusDuration } from '../../logql/units/prometheus-duration.ts';
@@ -31,6 +30,9 @@ export function strictest(all: readonly Limits[]): Limits {
     query_timeout: least((l) => l.query_timeout),
     volume_max_series: least((l) => l.volume_max_series),
     volume_enabled: all.every((l) => l.volume_enabled),
+    max_query_bytes_read: least((l) => l.max_query_bytes_read),
+    max_querier_bytes_read: least((l) => l.max_querier_bytes_read),
+    max_streams_matchers_per_query: least((l) => l.max_streams_matchers_per_query),
     required_labels: [...new Set(all.flatMap((l) => l.required_labels))],
     minimum_labels_number: Math.max(...all.map((l) => l.minimum_labels_number)),
     blocked_queries: all.flatMap((l) => l.blocked_queries),
@@ -71,7 +73,10 @@ export function limitBounds(limits: Limits, bounds: Bounds, nowNs: bigint): Boun
   return { startNs, endNs };
 }
 
-/** Checks of the query itself: `max_query_range`, `required_labels`, `minimum_labels_number`. */
+/**
+ * Checks of the query itself: `max_query_range`, `required_labels`, `minimum_labels_number`,
+ * `max_streams_matchers_per_query`.
+ */
 export function checkExpression(limits: Limits, expr: Expr): void {
   const selectors: LogSelectorExpr[] = [];
   const ranges: number[] = [];
@@ -89,7 +94,7 @@ export function checkExpression(limits: Limits, expr: Expr): void {
 }
 
 function checkMatchers(limits: Limits, matchers: readonly Matcher[]): void {
-  const present = [...new Set(matchers.map((m) => m.name))];
+  const present = matchers.map((m) => m.name);
   const missing = limits.required_labels.filter((name) => !present.includes(name));
   if (missing.length > 0) {
     throw new QueryLimitError(
@@ -101,6 +106,12 @@ function checkMatchers(limits: Limits, matchers: readonly Matcher[]): void {
     throw new QueryLimitError(
       `stream selector has less label matchers than required: (present: [${present.join(', ')}], ` +
         `number_present: ${present.length}, required_number_label_matchers: ${limits.minimum_labels_number})`,
+    );
+  }
+  const max = limits.max_streams_matchers_per_query;
+  if (max > 0 && matchers.length > max) {
+    throw new QueryLimitError(
+      `max streams matchers per query exceeded, matchers-count > limit (${matchers.length} > ${max})`,
     );
   }
 }
@@ -131,36 +142,6 @@ function collect(expr: Expr | MetricExpr, selectors: LogSelectorExpr[], ranges: 
     default:
       expr satisfies never;
   }
-}
-
-/** Refuses a query that `blocked_queries` names by its text, a pattern, its hash, or its kind. */
-export function checkBlocked(limits: Limits, text: string, expr: Expr): void {
-  if (limits.blocked_queries.length === 0) return;
-  const query = text.trim();
-  const kind = kindOf(expr);
-  for (const { pattern, regex, hash, types } of limits.blocked_queries) {
-    if (types && types.length > 0 && !types.includes(kind)) continue;
-    const blocked =
-      hash !== undefined && hash !== 0
-        ? hash === fnv32(query)
-        : pattern === undefined || pattern === '' || pattern.trim() === query
-          ? true
-          : regex === true && compileRegex(pattern, { anchored: true }).test(query);
-    if (blocked) throw new QueryLimitError('query blocked by policy');
-  }
-}
-
-/** Loki's kinds of queries: `metric`, `filter` (a log query with stages), `limited` (a bare selector). */
-export function kindOf(expr: Expr): string {
-  if (expr.kind !== 'log') return 'metric';
-  return expr.stages.length > 0 ? 'filter' : 'limited';
-}
-
-/** 32-bit FNV-1, the hash that Loki logs as `query_hash`. */
-export function fnv32(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(text, 'utf8')) hash = (Math.imul(hash, 0x01000193) ^ byte) >>> 0;
-  return hash;
 }
 
 /** All stream selectors of a query. */

@@ -3,9 +3,9 @@ import { formatGoDuration } from '../../logql/units/go-duration.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { toHttpError } from '../http/error-answers.ts';
+import { fnv32 } from './blocked-queries.ts';
 import type { QuerierMetrics } from './metrics.ts';
 import type { Bounds } from './params.ts';
-import { fnv32 } from './query-limits.ts';
 import type { QueryStats } from './stats.ts';
 
 /** A query as it was asked, and what became known of it on the way. */
