@@ -273,7 +273,7 @@ test('requests are measured under the name of their route, unknown paths togethe
   );
   assert.match(
     metrics,
-    /loki_request_duration_seconds_count\{method="GET",route="loki_api_v1_tail",status_code="101",ws="true"\} 1/,
+    /loki_request_duration_seconds_count\{method="GET",route="loki_api_v1_tail",status_code="101",ws="true"\} 2/,
   );
   assert.match(metrics, /loki_inflight_requests\{method="POST",route="loki_api_v1_push"\} 0/);
 });
