@@ -187,6 +187,7 @@ export class App {
       logger,
       registry,
       maxOutstandingPerTenant: config.frontend.max_outstanding_per_tenant,
+      perRequestLimits: config.querier.per_request_limits_enabled,
     });
     const metadata = new Metadata({ sources, limits, clock });
     const tailer = new Tailer({
@@ -196,7 +197,6 @@ export class App {
       clock,
       logger: logger.child({ component: 'tailer' }),
       registry,
-      perRequestLimits: config.querier.per_request_limits_enabled,
       maxDurationMs: config.querier.tail_max_duration,
     });
 
@@ -231,6 +231,7 @@ export class App {
         ...adminRoutes({
           config,
           limits,
+          overrides: () => limits.overrides,
           version,
           registry,
           logLevel: this.#logLevel(),
@@ -277,7 +278,6 @@ export class App {
     this.#onStop('ring', async () => membership.setState(ingester.id, 'LEAVING'));
     grpc.setStatus('SERVING');
     return {
-          overrides: () => limits.overrides,
       http: `http://${hostOf(server.http_listen_address)}:${httpPort}${prefix}`,
       grpc: `${hostOf(server.grpc_listen_address)}:${grpcPort}`,
     };
