@@ -6,7 +6,9 @@ import type { Logger } from '../storage/host/logger.ts';
 import { SegmentCatalog } from '../storage/index/index.ts';
 import { type ObjectStoreConfig, startObjectStore } from '../storage/objectstore/index.ts';
 import { PoolBlockEncoder } from '../storage/scan/pool-block-encoder.ts';
+import { PoolMerger } from '../storage/scan/pool-merger.ts';
 import { WorkerPool } from '../storage/scan/worker-pool.ts';
+import { Compactor, DeleteRequests, deleteRoutes, expiryOf } from './compactor/index.ts';
 import { type Config, directoriesOf, s3SettingsOf, TenantLimits, type Version } from './config/index.ts';
 import type { LimitsProvider } from './config/limits.ts';
 import { Distributor, pushRoutes } from './distributor/index.ts';
@@ -54,7 +56,7 @@ type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped';
 /** Share of the time of a stop that requests under way may take; the rest is for storing what is in memory. */
 const DRAIN_SHARE = 0.3;
 /** Names as Loki's `/services` shows them. */
-const SERVICES = ['server', 'ring', 'store', 'ingester', 'distributor', 'querier', 'query-frontend'];
+const SERVICES = ['server', 'ring', 'store', 'ingester', 'distributor', 'querier', 'query-frontend', 'compactor'];
 
 /** `-target=all`: every service of the process, made and joined here. */
 export class App {
@@ -178,7 +180,14 @@ export class App {
       otlpIndexAttributes: config.distributor.otlp_config.default_resource_attributes_as_index_labels,
     });
 
-    const sources = { catalog, ingesters: () => [ingester] };
+    const requests = new DeleteRequests({
+      store,
+      keyPrefix: config.compactor.delete_request_store_key_prefix,
+      limits,
+      clock,
+      logger: logger.child({ component: 'compactor' }),
+    });
+    const sources = { catalog, ingesters: () => [ingester], deletes: requests };
     const querier = new Querier({
       sources,
       pool,
@@ -193,12 +202,38 @@ export class App {
     const tailer = new Tailer({
       querier,
       ingesters: sources.ingesters,
+      deletes: requests,
       limits,
       clock,
       logger: logger.child({ component: 'tailer' }),
       registry,
       maxDurationMs: config.querier.tail_max_duration,
     });
+
+    expiryOf(config.limits_config, 0n); // a selector that is none must be told now, not at the first run
+    const compactor = new Compactor({
+      config: {
+        intervalMs: config.compactor.compaction_interval,
+        retentionIntervalMs: config.compactor.apply_retention_interval,
+        retentionEnabled: config.compactor.retention_enabled,
+        retentionDeleteDelayMs: config.compactor.retention_delete_delay,
+        cancelPeriodMs: config.compactor.delete_request_cancel_period,
+        maxSegmentBytes: config.compactor.max_segment_size,
+      },
+      store,
+      catalog,
+      merger: new PoolMerger({
+        settings: { objectStore: storeConfig },
+        logger: logger.child({ component: 'compactor' }),
+      }),
+      ingesters: sources.ingesters,
+      limits,
+      requests,
+      clock,
+      logger: logger.child({ component: 'compactor' }),
+      registry,
+    });
+    await compactor.load();
 
     const tenancy = {
       authEnabled: config.auth_enabled,
@@ -223,6 +258,17 @@ export class App {
           clock,
         }),
         ...ingesterRoutes(this.#ingesterControl(ingester, new ShutdownMarker(directories.shutdownMarker))),
+        ...(config.compactor.retention_enabled
+          ? deleteRoutes({
+              requests,
+              limits,
+              clock,
+              cancelPeriodMs: config.compactor.delete_request_cancel_period,
+              maxIntervalMs: config.compactor.delete_max_interval,
+              progressOf: (request) => compactor.progressOf(request),
+              onReceived: (tenant) => compactor.metrics.deletesReceived.inc({ user: tenant }),
+            })
+          : []),
         ...rulerRoutes({ rulesDirectory: config.common.storage.filesystem.rules_directory || null }),
         ...ringRoutes({
           members: () => membership.all(),
@@ -274,6 +320,8 @@ export class App {
     this.#onStop('grpc', (deadlineMs) => grpc.stop(AbortSignal.timeout(deadlineMs)));
 
     await ingester.start();
+    compactor.start();
+    this.#onStop('compactor', () => compactor.stop());
     membership.register(ingester.id, 'ACTIVE', { address: `${config.common.instance_addr || hostname()}:${grpcPort}` });
     this.#onStop('ring', async () => membership.setState(ingester.id, 'LEAVING'));
     grpc.setStatus('SERVING');

@@ -1,5 +1,5 @@
 import type { Clock } from '../storage/host/clock.ts';
-import type { SegmentCatalog } from '../storage/index/index.ts';
+import { type SegmentCatalog, wasReplaced } from '../storage/index/index.ts';
 import type { ObjectStore } from '../storage/objectstore/index.ts';
 import { newSegmentId, writeSegment } from '../storage/segment/index.ts';
 import type { SegmentSeries, SegmentSink } from './ingester/index.ts';
@@ -29,8 +29,11 @@ export class CatalogSink implements SegmentSink {
     return { publish: () => this.#catalog.add(segment.key) };
   }
 
-  /** The catalog was listed before the ingester asks. */
+  /** The catalog was listed before the ingester asks. A segment that the compactor has replaced was there. */
   async exists(tenant: string, key: string): Promise<boolean> {
-    return this.#catalog.segments(tenant).some((segment) => segment.id === key);
+    if (this.#catalog.segments(tenant).some((segment) => segment.id === key)) return true;
+    return wasReplaced(this.#store, tenant, key, (error) => {
+      throw error; // without the note it would be a guess
+    });
   }
 }

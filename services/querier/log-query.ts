@@ -45,7 +45,9 @@ export async function runLogQuery(
     endNs: endNs - 1n,
   };
   const streams = await selectStreams(sources, selection, stats);
-  const units = streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
+  const units = streams.flatMap((stream) =>
+    groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes),
+  );
   onSelected?.(units);
   const plan = planQuery(expr, {
     startNs,

@@ -273,7 +273,7 @@ export class Querier {
       endNs: readUntilNs,
     };
     const streams = await selectStreams(this.#options.sources, selection, stats);
-    return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant));
+    return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes));
   }
 
   /**

@@ -1,10 +1,12 @@
 import { type Labels, labelsKey } from '../../logql/labels.ts';
 import { compileMatchers } from '../../logql/stages/index.ts';
 import type { Expr, Matcher } from '../../logql/syntax/ast.ts';
+import type { DeleteRule } from '../../storage/compaction/index.ts';
 import type { SegmentCatalog } from '../../storage/index/index.ts';
 import { TENANT_LABEL } from '../../storage/scan/tenant-label.ts';
 import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
+import type { DeleteSource } from '../rpc/deletes.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { BadRequestError } from './params.ts';
 import { selectorsOf } from './query-limits.ts';
@@ -17,6 +19,8 @@ const NO_POSITIVE_MATCHER =
 export interface Sources {
   readonly catalog: SegmentCatalog;
   readonly ingesters: () => readonly IngesterClient[];
+  /** Absent where deletes are off. */
+  readonly deletes?: DeleteSource;
 }
 
 export interface Selection {
@@ -39,6 +43,8 @@ export interface SelectedStream {
   /** Set in a federated read: the answer names it, stages do not see it. */
   readonly tenant: string | null;
   readonly blocks: readonly BlockRef[];
+  /** Requests that hide some of the rows; absent for none. */
+  readonly deletes?: readonly DeleteRule[];
 }
 
 /**
@@ -96,22 +102,30 @@ export async function selectStreams(
     ids.map(async (tenant) => {
       const request = { tenant, matchers, startNs, endNs };
       const onLeftOut = () => stats.leftOutSegments++;
+      // Taken in this tick too: a request stops hiding rows in the tick in which its segments are rewritten.
+      const pending = sources.deletes?.pending(tenant) ?? [];
+      const deletes = pending.filter(({ rule }) => rule.startNs <= endNs && rule.endNs >= startNs);
       const recent = ingesters.map((ingester) => ingester.recent(request));
       const [storedSeries, ...recentLists] = await Promise.all([
         sources.catalog.select({ ...request, onLeftOut }),
         ...recent,
       ]);
-      return { tenant, storedSeries, recentLists };
+      return { tenant, storedSeries, recentLists, deletes };
     }),
   );
-  const found: { labels: Labels; tenant: string | null; blocks: BlockRef[] }[] = [];
-  for (const { tenant, storedSeries, recentLists } of asked) {
+  const found: { labels: Labels; tenant: string | null; blocks: BlockRef[]; deletes: readonly DeleteRule[] }[] = [];
+  for (const { tenant, storedSeries, recentLists, deletes } of asked) {
     const streams = new Map<string, (typeof found)[number]>();
     const streamOf = (labels: Labels) => {
       const key = labelsKey(labels);
       let stream = streams.get(key);
       if (!stream) {
-        stream = { labels, tenant: tenants.federated ? tenant : null, blocks: [] };
+        stream = {
+          labels,
+          tenant: tenants.federated ? tenant : null,
+          blocks: [],
+          deletes: deletes.filter(({ matches }) => matches(labels)).map(({ rule }) => rule),
+        };
         streams.set(key, stream);
         found.push(stream);
       }
@@ -139,5 +153,13 @@ export async function selectStreams(
   }
   stats.totalStreams += found.length;
   stats.indexMs += performance.now() - began;
-  return found.filter((stream) => stream.blocks.length > 0);
+  return found.map(withoutDeletedBlocks).filter((stream) => stream.blocks.length > 0);
+}
+
+/** Leaves out blocks of which a request without stages deletes every row. */
+function withoutDeletedBlocks(stream: SelectedStream): SelectedStream {
+  const whole = (stream.deletes ?? []).filter(({ stages }) => stages.length === 0);
+  if (whole.length === 0) return stream;
+  const isLeft = ({ minNs, maxNs }: BlockRef) => !whole.some((rule) => rule.startNs <= minNs && rule.endNs >= maxNs);
+  return { ...stream, blocks: stream.blocks.filter(isLeft) };
 }

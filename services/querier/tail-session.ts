@@ -1,8 +1,11 @@
 import type { WebSocket } from 'ws';
 import { type Labels, labelsKey } from '../../logql/labels.ts';
+import type { BlockColumns } from '../../logql/source.ts';
 import type { Pipeline } from '../../logql/stages/types.ts';
 import { printLabels } from '../../logql/syntax/index.ts';
 import { headToColumns } from '../../storage/block/index.ts';
+import { type CompiledDelete, compileDeletes, deletedRows } from '../../storage/compaction/index.ts';
+import type { PendingDelete } from '../rpc/deletes.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { jsonLabels, jsonString } from './json.ts';
 import { CATEGORIZE_LABELS, type LogEntry, renderFlags, renderValue } from './log-response.ts';
@@ -26,6 +29,8 @@ export const CLOSE_GOING_AWAY = 1001;
 export interface TailSessionOptions {
   /** Makes the query's pipeline. Called again when the old one has met so many label sets that it is let go. */
   readonly compile: () => Pipeline;
+  /** Requests that hide rows of the tenant now. */
+  readonly deletes: () => readonly PendingDelete[];
   readonly flags: readonly string[];
   readonly delayMs: number;
   readonly maxDurationMs: number;
@@ -53,6 +58,8 @@ export class TailSession {
   #waiting: Waiting[] = [];
   #waitingChars = 0;
   #dropped: Dropped[] = [];
+  /** The requests as they were when they were last looked at, compiled. */
+  #deletes: { readonly of: readonly PendingDelete[]; readonly compiled: readonly CompiledDelete[] } | null = null;
   #pipeline: Pipeline;
   /** The history is there; until then nothing is sent. */
   #ready = false;
@@ -100,9 +107,11 @@ export class TailSession {
       },
       { lines: true, metadata: null },
     );
+    const deleted = this.#deletedRows(columns, labels);
     pipeline.open(columns, labels);
-    const rows = Uint32Array.from({ length: columns.rowCount }, (_, r) => r);
-    const count = pipeline.filter(rows, columns.rowCount);
+    let rows = Uint32Array.from({ length: columns.rowCount }, (_, r) => r);
+    if (deleted !== null) rows = rows.filter((row) => deleted[row] === 0);
+    const count = pipeline.filter(rows, rows.length);
     const now = Date.now();
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
@@ -118,6 +127,16 @@ export class TailSession {
         this.#waitingChars += entry.line.length;
       }
     }
+  }
+
+  #deletedRows(columns: BlockColumns, labels: Labels): Uint8Array | null {
+    const pending = this.#options.deletes();
+    if (pending.length === 0) return null;
+    if (this.#deletes?.of !== pending) {
+      this.#deletes = { of: pending, compiled: compileDeletes(pending.map(({ rule }) => rule)) };
+    }
+    const rules = this.#deletes.compiled.filter((_, i) => pending[i]!.matches(labels));
+    return deletedRows(columns, labels, rules, null);
   }
 
   close(code: number, reason: string): void {

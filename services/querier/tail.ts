@@ -6,6 +6,7 @@ import type { Logger } from '../../storage/host/logger.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import { toHttpError } from '../http/error-answers.ts';
 import type { HttpRequest, SocketRoute } from '../http/types.ts';
+import type { DeleteSource } from '../rpc/deletes.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { type LogEntry, parseEncodingFlags } from './log-response.ts';
 import type { Querier } from './querier.ts';
@@ -15,6 +16,8 @@ import { CLOSE_ERROR, CLOSE_GOING_AWAY, TailSession } from './tail-session.ts';
 export interface TailerOptions {
   readonly querier: Querier;
   readonly ingesters: () => readonly IngesterClient[];
+  /** Absent where deletes are off. */
+  readonly deletes?: DeleteSource;
   readonly limits: LimitsProvider;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -73,6 +76,7 @@ export class Tailer {
     this.#gauge.inc();
     const session = new TailSession(socket, {
       compile: () => compilePipeline({ stages: params.query.stages, grouping: { kind: 'categories' } }),
+      deletes: () => this.#options.deletes?.pending(tenant) ?? [],
       flags: parseEncodingFlags(request.header('x-loki-response-encoding-flags')),
       delayMs: params.delayMs,
       maxDurationMs: this.#options.maxDurationMs,

@@ -13,6 +13,7 @@ import {
 } from '../segment/index.ts';
 import { FooterCache } from './footer-cache.ts';
 import { compileSelector, matchSeries } from './match-series.ts';
+import { activePrefix, type Replacement, readReplacements } from './replacement.ts';
 
 export interface SelectRequest {
   readonly tenant: string;
@@ -67,6 +68,8 @@ export class SegmentCatalog {
   readonly #setAside = new Set<string>();
   /** Segments that were not there when they were last asked for: tried again each time, told of once. */
   readonly #missing = new Set<string>();
+  /** Keys of segments that others have replaced and that may still lie in the store. */
+  #replaced = new Set<string>();
 
   constructor(store: ObjectStore, logger: Logger, options: CatalogOptions = {}) {
     this.#store = store;
@@ -92,19 +95,59 @@ export class SegmentCatalog {
     for (const key of missing) this.remove(key);
   }
 
+  /**
+   * Without what has been replaced. Another process may replace segments meanwhile: notes that were there before the
+   * listing tell of sources that go away after it, those after it of outputs that came before.
+   */
   async #list(signal?: AbortSignal): Promise<Map<string, Segment[]>> {
+    const before = await this.#notes(signal);
     const found = new Map<string, Segment[]>();
+    const listed = new Set<string>();
     for await (const { key, sizeBytes } of this.#store.list(segmentPrefix(), signal)) {
       const parts = parseSegmentKey(key);
       if (parts === null || parts.sizeBytes !== sizeBytes) {
         this.#putAside(key, new CorruptSegmentError(key, 'key and object do not fit', 0));
         continue;
       }
+      listed.add(key);
       const list = found.get(parts.tenant);
       if (list) list.push({ ...parts, key });
       else found.set(parts.tenant, [{ ...parts, key }]);
     }
+    const replaced = new Set<string>();
+    for (const { output, sources } of [...before, ...(await this.#notes(signal))]) {
+      if (output === null || listed.has(output)) for (const source of sources) replaced.add(source);
+    }
+    this.#replaced = replaced;
+    for (const [tenant, segments] of found) {
+      const visible = segments.filter(({ key }) => !replaced.has(key));
+      if (visible.length > 0) found.set(tenant, visible);
+      else found.delete(tenant);
+    }
     return found;
+  }
+
+  #notes(signal?: AbortSignal): Promise<Replacement[]> {
+    const onCorrupt = (err: Error) =>
+      this.#logger.error('note of a compaction cannot be read and is left out', { err });
+    return readReplacements(this.#store, activePrefix(), onCorrupt, signal);
+  }
+
+  /**
+   * Puts a stored segment, or nothing, in the place of others, in one tick. The others' objects must stay for longer than
+   * a query may run.
+   */
+  replace(sources: readonly string[], output: string | null): void {
+    for (const source of sources) {
+      this.#replaced.add(source);
+      this.remove(source);
+    }
+    if (output !== null) this.add(output);
+  }
+
+  /** The objects of replaced segments are gone. */
+  forgetReplaced(sources: readonly string[]): void {
+    for (const source of sources) this.#replaced.delete(source);
   }
 
   /** Makes a stored segment visible. Throws RangeError when the key is not that of a segment. */
@@ -117,7 +160,7 @@ export class SegmentCatalog {
   #addAll(tenant: string, segments: readonly Segment[]): void {
     const list = this.#segments.get(tenant) ?? [];
     const known = new Set(list.map((segment) => segment.key));
-    const unknown = segments.filter((segment) => !known.has(segment.key));
+    const unknown = segments.filter(({ key }) => !known.has(key) && !this.#replaced.has(key));
     if (unknown.length === 0) return;
     // A new list, not a change of the old one: requests under way keep theirs.
     this.#segments.set(tenant, [...list, ...unknown].sort(byId));
@@ -146,6 +189,11 @@ export class SegmentCatalog {
   /** A tenant's segments in order of arrival. */
   segments(tenant: string): readonly (SegmentKeyParts & { readonly key: string })[] {
     return this.#segments.get(tenant) ?? [];
+  }
+
+  /** What a segment says of itself; null when it cannot be read, as in `select`. Throws ObjectStoreError. */
+  async footer(key: string): Promise<SegmentFooter | null> {
+    return this.#footers.peek(key) ?? (await this.#loadFooter(key));
   }
 
   get segmentCount(): number {

@@ -6,3 +6,17 @@ export {
   type StoredFigures,
 } from './catalog.ts';
 export { type CompiledMatcher, compileSelector, matchSeries } from './match-series.ts';
+export {
+  activeKey,
+  activePrefix,
+  CorruptReplacementError,
+  createdMs,
+  doneKey,
+  donePrefix,
+  encodeReplacement,
+  parseReplacementKey,
+  type Replacement,
+  type ReplacementReason,
+  readReplacements,
+  wasReplaced,
+} from './replacement.ts';

@@ -1,5 +1,6 @@
 import type { BlockColumns } from '../../logql/source.ts';
 import { CorruptBlockError, headToColumns, openBlock, overlappingDuplicates } from '../block/index.ts';
+import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit } from './units.ts';
@@ -12,13 +13,18 @@ export interface WantedColumns {
 
 export interface OpenBlock {
   readonly columns: BlockColumns;
-  /** Rows that stand in an earlier block of the unit too, 1 each; null when there are none. */
+  /** Rows that stand in an earlier block of the unit too or that were deleted, 1 each; null when there are none. */
   readonly duplicates: Uint8Array | null;
 }
+
+/** Delete requests whose stages a thread keeps compiled. */
+const MAX_COMPILED_DELETES = 100;
 
 /** Opens the blocks of units, wherever they lie, and counts what it read. A block that is corrupt or gone is counted and left out. */
 export class BlockSource {
   readonly #store: ObjectStore;
+  /** By id of the request, the latest used last. */
+  readonly #deletes = new Map<string, CompiledDelete>();
 
   constructor(store: ObjectStore) {
     this.#store = store;
@@ -26,6 +32,26 @@ export class BlockSource {
 
   /** Throws ObjectStoreError when a stored block cannot be read. */
   async open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
+    const { deletes } = unit;
+    if (deletes === undefined) return this.#open(unit, wanted, stats);
+    const isPlain = deletes.every(({ stages }) => stages.length === 0);
+    const blocks = await this.#open(unit, isPlain ? wanted : { lines: true, metadata: null }, stats);
+    const compiled = deletes.map((rule) => this.#compiled(rule));
+    return blocks.map(({ columns, duplicates }) => ({
+      columns,
+      duplicates: deletedRows(columns, unit.labels, compiled, duplicates),
+    }));
+  }
+
+  #compiled(rule: DeleteRule): CompiledDelete {
+    const known = this.#deletes.get(rule.id) ?? compileDeletes([rule])[0]!;
+    this.#deletes.delete(rule.id);
+    this.#deletes.set(rule.id, known);
+    if (this.#deletes.size > MAX_COMPILED_DELETES) this.#deletes.delete(this.#deletes.keys().next().value!);
+    return known;
+  }
+
+  async #open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
     if (unit.blocks.length === 1) {
       const columns = await this.#columns(unit.blocks[0]!, wanted, stats);
       return columns ? [{ columns, duplicates: null }] : [];

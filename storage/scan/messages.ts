@@ -2,6 +2,7 @@ import type { AccumulatorPartial, LogPartial } from '../../logql/aggregate/index
 import type { LogPlan, RangeScan } from '../../logql/plan/index.ts';
 import type { BlockLimits } from '../block/index.ts';
 import type { HeadColumns } from '../block/types.ts';
+import type { MergeRequest } from '../compaction/index.ts';
 import type { ObjectStoreConfig } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { ScanUnit } from './units.ts';
@@ -53,7 +54,19 @@ export interface CloseRequest {
   readonly session: number;
 }
 
-export type WorkerRequest = EncodeRequest | ScanLogRequest | ScanMetricRequest | FinishMetricRequest | CloseRequest;
+/** Makes one segment of several (`MergeResult`). Takes up to seconds: not for a thread that answers queries. */
+export interface CompactRequest {
+  readonly kind: 'compact';
+  readonly merge: MergeRequest;
+}
+
+export type WorkerRequest =
+  | EncodeRequest
+  | CompactRequest
+  | ScanLogRequest
+  | ScanMetricRequest
+  | FinishMetricRequest
+  | CloseRequest;
 
 export interface LogScanResult {
   /** One a tenant. */

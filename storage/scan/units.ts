@@ -1,6 +1,7 @@
 import { streamRank } from '../../logql/label-hash.ts';
 import type { Labels } from '../../logql/labels.ts';
 import type { BlockStats, EncodedBlock, HeadColumns } from '../block/types.ts';
+import type { DeleteRule } from '../compaction/index.ts';
 
 /** Where a worker finds the rows of one block. */
 export type BlockRef = StoredBlockRef | MemoryBlockRef | HeadRef;
@@ -45,6 +46,8 @@ export interface ScanUnit {
   readonly rowCount: number;
   readonly lineBytes: number;
   readonly blocks: readonly BlockRef[];
+  /** Delete requests about rows of this stream; absent when there are none. */
+  readonly deletes?: readonly DeleteRule[];
 }
 
 export function storedRef(segment: string, offset: number, length: number, stats: BlockStats): StoredBlockRef {
@@ -89,6 +92,7 @@ export function groupOverlapping(
   labels: Labels,
   blocks: readonly BlockRef[],
   tenant: string | null = null,
+  deletes: readonly DeleteRule[] = [],
 ): ScanUnit[] {
   const rank = streamRank(labels);
   const order = blocks.map((block, arrival) => ({ block, arrival }));
@@ -108,7 +112,9 @@ export function groupOverlapping(
       rowCount += block.rowCount;
       lineBytes += block.lineBytes;
     }
-    units.push({ labels, rank, tenant, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) });
+    const unit = { labels, rank, tenant, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) };
+    const touching = deletes.filter((d) => d.startNs <= maxNs && d.endNs >= minNs);
+    units.push(touching.length === 0 ? unit : { ...unit, deletes: touching });
   };
   for (const entry of order) {
     if (group.length > 0 && entry.block.minNs <= maxNs) {

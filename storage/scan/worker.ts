@@ -1,7 +1,8 @@
-/** The entry of a worker thread: encodes blocks and scans them. Jobs run one after the other. */
+/** The entry of a worker thread: encodes blocks, scans them, and merges segments. Jobs run one after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type LogPartial, logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
+import { mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
 import { LogScan } from './log-scan.ts';
@@ -28,12 +29,14 @@ interface Done {
 }
 
 class ScanWorker {
+  readonly #store: ObjectStore;
   readonly #source: BlockSource;
   readonly #logScans = new Map<number, Map<string | null, LogScan>>();
   /** A session's scans, each by tenant. */
   readonly #metricScans = new Map<number, Map<string | null, MetricScan>[]>();
 
   constructor(store: ObjectStore) {
+    this.#store = store;
     this.#source = new BlockSource(store);
   }
 
@@ -47,6 +50,10 @@ class ScanWorker {
     switch (request.kind) {
       case 'encode':
         return { value: encodeBlocks(request.head, request.limits) };
+      case 'compact': {
+        const value = await mergeSegments(this.#store, request.merge);
+        return { value, transfer: value.output?.pieces.map((piece) => piece.buffer as ArrayBuffer) ?? [] };
+      }
       case 'scan_log':
         return this.#scanLog(request);
       case 'scan_metric':

@@ -72,7 +72,8 @@ function dayOf(ns: bigint): string {
   return `${String(date.getUTCFullYear()).padStart(4, '0')}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
 }
 
-function encodeTenant(tenant: string): string {
+/** A tenant as one part of a key. */
+export function encodeTenant(tenant: string): string {
   if (PLAIN_TENANT.test(tenant)) return checkLength(tenant, tenant.length);
   if (tenant === '' || !tenant.isWellFormed()) throw new RangeError('a tenant must be non-empty, well-formed text');
   const bytes = Buffer.from(tenant, 'utf8');
@@ -84,7 +85,8 @@ function checkLength(encoded: string, bytes: number): string {
   return encoded;
 }
 
-function decodeTenant(text: string): string | null {
+/** Null for what `encodeTenant` did not make. */
+export function decodeTenant(text: string): string | null {
   if (!text.startsWith('=')) return PLAIN_TENANT.test(text) ? text : null;
   const tenant = Buffer.from(text.slice(1), 'base64url').toString('utf8');
   return tenant === '' || PLAIN_TENANT.test(tenant) ? null : tenant;

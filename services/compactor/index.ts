@@ -1,0 +1,5 @@
+export { type CompactorConfig, defaultCompactorConfig } from './config.ts';
+export { DeleteRequests } from './delete-requests.ts';
+export { type DeleteRoutesOptions, deleteRoutes } from './http.ts';
+export { expiryOf } from './retention.ts';
+export { Compactor, type CompactorOptions, type SegmentMerger } from './service.ts';

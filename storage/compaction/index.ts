@@ -1,0 +1,3 @@
+export { type MergeRequest, type MergeResult, mergeSegments } from './merge.ts';
+export { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from './row-deletes.ts';
+export { type Expiry, periodOf, type StreamPeriod } from './stream-period.ts';
