@@ -128,3 +128,26 @@ test('fields of what came are detected', async () => {
     { label: 'service_namespace', cardinality: 1 },
   ]);
 });
+
+test('a refusal is a status message, also of a tenant; only a missing one is told as text', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'loptr-otlp-auth-'));
+  await using strict = await TestServer.start({ cwd: own, args: ['-auth.enabled=true'] });
+  const post = async (tenant: string | null, body: string): Promise<[number, string | null, string]> => {
+    const headers = { 'Content-Type': 'application/json', ...(tenant === null ? {} : { 'X-Scope-OrgID': tenant }) };
+    const answer = await fetch(`${strict.url}/otlp/v1/logs`, { method: 'POST', headers, body });
+    return [answer.status, answer.headers.get('content-type'), await answer.text()];
+  };
+  const status = (text: string): string => `\u0012${String.fromCharCode(text.length)}${text}`;
+  const binary = 'application/octet-stream';
+  assert.deepEqual(await post(null, '{}'), [401, 'text/plain; charset=utf-8', 'no org id\n']);
+  assert.deepEqual(await post('a|b', '{}'), [400, binary, status('multiple org IDs present')]);
+  const nothing = 'error at least one valid stream is required for ingestion';
+  assert.deepEqual(await post('a', '{}'), [422, binary, status(nothing)]);
+  const rules = await fetch(`${strict.url}/prometheus/api/v1/alerts`, { headers: { 'X-Scope-OrgID': 'a|b' } });
+  assert.deepEqual(
+    [rules.status, await rules.json()],
+    [400, { status: 'error', data: null, errorType: 'bad_data', error: 'too many org ids found' }],
+  );
+  await strict.stop();
+  await rm(own, { recursive: true });
+});
