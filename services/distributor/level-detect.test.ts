@@ -169,3 +169,19 @@ test('severity numbers are OpenTelemetry’s', () => {
   };
   for (const [number, level] of Object.entries(table)) assert.equal(levelOfSeverityNumber(number), level);
 });
+
+test('lines may be asked for in any order, and in bytes that change', () => {
+  const source = Buffer.from('plain text |level=warn | no sign | lvl=dbg ');
+  const levels = (): string[] =>
+    [
+      [12, 22],
+      [0, 11],
+      [23, 33],
+      [34, 43],
+      [12, 22],
+    ].map(([start, end]) => LEVELS[detector.detect(source, start!, end!)]!);
+  assert.deepEqual(levels(), ['warn', 'unknown', 'unknown', 'debug', 'warn']);
+  source.write('lvl=wrn ', 0);
+  detector.forget();
+  assert.deepEqual(levels(), ['warn', 'warn', 'unknown', 'debug', 'warn']);
+});

@@ -10,6 +10,7 @@ export type Level = 'unknown' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 
 /** `detectLevel` answers with an index into this. */
 export const LEVELS: readonly Level[] = ['unknown', 'trace', 'debug', 'info', 'warn', 'error', 'critical', 'fatal'];
 const UNKNOWN = 0;
+const EQUALS = 0x3d;
 const NONE = -1;
 
 const NAMED: readonly (readonly [word: string, level: Level])[] = [
@@ -61,7 +62,6 @@ const BY_INITIAL: readonly (readonly Word[] | undefined)[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => table[byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte]);
 })();
 
-/** One look-up a byte decides how the keyword scan goes on. */
 const BEFORE_WORD = 1;
 const AFTER_WORD = 2;
 const INITIAL = 4;
@@ -70,6 +70,26 @@ const CLASS: Uint8Array = (() => {
   for (const character of ' \t\n[({"=') table[character.charCodeAt(0)]! |= BEFORE_WORD;
   for (const character of ' \t\n[](){}:,!"=') table[character.charCodeAt(0)]! |= AFTER_WORD;
   for (let byte = 0; byte < 256; byte++) if (BY_INITIAL[byte] !== undefined) table[byte]! |= INITIAL;
+  return table;
+})();
+
+/**
+ * By two neighbouring bytes `first | second << 8`: whether a keyword starts with them, or has them after its first letter.
+ * As every keyword has three letters, looking at every second pair of a line finds all of them, in half the time that
+ * it takes to look at every byte.
+ */
+const STARTS_WITH = 1;
+const GOES_ON_WITH = 2;
+const PAIRS: Uint8Array = (() => {
+  const table = new Uint8Array(1 << 16);
+  const cases = (letter: number): number[] => [letter, letter & ~0x20];
+  const mark = (first: number, second: number, bit: number): void => {
+    for (const a of cases(first)) for (const b of cases(second)) table[a | (b << 8)]! |= bit;
+  };
+  for (const { bytes } of KEYWORDS) {
+    mark(bytes[0]!, bytes[1]!, STARTS_WITH);
+    mark(bytes[1]!, bytes[2]!, GOES_ON_WITH);
+  }
   return table;
 })();
 
@@ -97,6 +117,10 @@ export function levelOfSeverityNumber(text: string): Level {
 export class LevelDetector {
   readonly #walk: JsonWalk;
   readonly #scan: LogfmtScan;
+  /** Where the next `=` stands in the bytes that were looked at last. */
+  #source: Uint8Array | null = null;
+  #equals = 0;
+  #from = 0;
 
   /** `maxJsonDepth`: objects that are looked into, counting the outermost; 0 or less: all. */
   constructor(fields: readonly string[], maxJsonDepth: number) {
@@ -109,10 +133,26 @@ export class LevelDetector {
     let level = NONE;
     if (looksLikeJson(source, start, end)) {
       if (this.#walk.find(source, start, end)) level = valueLevel(source, this.#walk.valueStart, this.#walk.valueEnd);
-    } else if (this.#scan.find(source, start, end)) {
+    } else if (this.#hasEquals(source, start, end) && this.#scan.find(source, start, end)) {
       level = valueLevel(this.#scan.value, this.#scan.valueStart, this.#scan.valueEnd);
     }
     return level === NONE ? keywordLevel(source, start, end) : level;
+  }
+
+  /** To be called when bytes were changed or are no longer needed. */
+  forget(): void {
+    this.#source = null;
+  }
+
+  /** Whether the line has a `=`. Lines are asked for in the order in which they stand, mostly: then each byte is searched once. */
+  #hasEquals(source: Uint8Array, start: number, end: number): boolean {
+    if (source !== this.#source || start < this.#from || start > this.#equals) {
+      this.#source = source;
+      this.#from = start;
+      const at = source.indexOf(EQUALS, start);
+      this.#equals = at < 0 ? source.length : at;
+    }
+    return this.#equals < end;
   }
 }
 
@@ -164,14 +204,18 @@ function valueLevel(bytes: Uint8Array, start: number, end: number): number {
 
 /** The first word that names a level and stands alone. */
 function keywordLevel(source: Uint8Array, start: number, end: number): number {
-  let before = BEFORE_WORD;
-  for (let at = start; at < end; at++) {
-    const kind = CLASS[source[at]!]!;
-    if (before !== 0 && (kind & INITIAL) !== 0) {
+  for (let at = start + 1; at + 1 < end; at += 2) {
+    const pair = PAIRS[source[at]! | (source[at + 1]! << 8)]!;
+    if (pair === 0) continue;
+    const isWordBefore = (pair & GOES_ON_WITH) !== 0 && (CLASS[source[at - 1]!]! & INITIAL) !== 0;
+    if (isWordBefore && (at - 1 === start || (CLASS[source[at - 2]!]! & BEFORE_WORD) !== 0)) {
+      const level = keywordAt(source, at - 1, end);
+      if (level !== NONE) return level;
+    }
+    if ((pair & STARTS_WITH) !== 0 && (CLASS[source[at - 1]!]! & BEFORE_WORD) !== 0) {
       const level = keywordAt(source, at, end);
       if (level !== NONE) return level;
     }
-    before = kind & BEFORE_WORD;
   }
   return UNKNOWN;
 }

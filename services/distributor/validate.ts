@@ -92,6 +92,7 @@ export function* validatePush(
       accepted.push({ stream, rows: builder.finish(), lineCount: builder.lineCount, bytes: builder.bytes });
     }
   }
+  rules.detector.forget();
   return { accepted, errors, blocked, discarded: losses.all, truncated: truncated.all };
 }
 
@@ -157,6 +158,7 @@ function truncateLines(
     if (length <= max) continue;
     rows.source.set(mark, rows.lineStarts[row]! + max - mark.length);
     rows.lineLengths[row] = max;
+    rules.detector.forget();
     into.add('line_too_long', stream, 1, length - max);
   }
 }
