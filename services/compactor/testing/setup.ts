@@ -13,7 +13,7 @@ import { defaultLimits, type Limits } from '../../config/limits.ts';
 import type { IngesterClient } from '../../rpc/ingester.ts';
 import { type CompactorConfig, defaultCompactorConfig } from '../config.ts';
 import { DeleteRequests } from '../delete-requests.ts';
-import { Compactor } from '../service.ts';
+import { Compactor, type SegmentMerger } from '../service.ts';
 
 export const HOUR_MS = 3_600_000;
 export const NOON_MS = Date.UTC(2026, 2, 1, 12);
@@ -40,6 +40,8 @@ export interface SetupOptions {
   readonly config?: Partial<CompactorConfig>;
   readonly limits?: Partial<Limits>;
   readonly ingesters?: readonly IngesterClient[];
+  /** Absent: merges in this thread. */
+  readonly merger?: SegmentMerger;
 }
 
 export interface Setup {
@@ -60,7 +62,10 @@ export async function startOver(store: ObjectStore, clock: Clock, options: Setup
     config: { ...defaultCompactorConfig, ...options.config },
     store,
     catalog,
-    merger: { merge: (request, signal) => mergeSegments(store, request, signal), release: async () => {} },
+    merger: options.merger ?? {
+      merge: (request, signal) => mergeSegments(store, request, signal),
+      release: async () => {},
+    },
     ingesters: () => options.ingesters ?? [],
     limits,
     requests,
