@@ -41,6 +41,9 @@ const names: Readonly<Record<string, string>> = {
   _x: '_x',
   plain: 'plain',
   '😀a': '_a',
+  __tenant__: '__tenant__',
+  '__a.b__c__': '__a_b_c__',
+  __9__: '__9__',
 };
 for (const [name, normalised] of Object.entries(names)) {
   test(`the name ${name} is kept as ${normalised}`, () => assert.equal(normaliseMetadataName(name), normalised));
@@ -48,10 +51,18 @@ for (const [name, normalised] of Object.entries(names)) {
 
 test('a name that leaves nothing refuses the push in Loki’s words', () => {
   assert.throws(() => normaliseMetadataName(''), { status: 500, message: 'label name is empty' });
-  for (const name of ['é', '_', '__', '-.-']) {
+  const left: [name: string, rest: string][] = [
+    ['é', '_'],
+    ['_', '_'],
+    ['__', '_'],
+    ['-.-', '_'],
+    ['____', '____'],
+    ['__é__', '_____'],
+  ];
+  for (const [name, rest] of left) {
     assert.throws(() => normaliseMetadataName(name), {
       status: 500,
-      message: `normalization for label name "${name}" resulted in invalid name "_"`,
+      message: `normalization for label name "${name}" resulted in invalid name "${rest}"`,
     });
   }
 });
@@ -62,7 +73,8 @@ test('sets are sorted, complete, and carry the level', () => {
       ['z', '1'],
       ['a.b', '2'],
       ['empty', ''],
-      ['a_b', 'last wins'],
+      ['a-b', 'last wins'],
+      ['a_b', 'made equal comes before'],
     ],
   ]);
   const sets = new MetadataSets();

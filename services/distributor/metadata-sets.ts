@@ -82,7 +82,7 @@ export class Shapes {
 
 function makeShape(raw: readonly Buffer[], levelFields: readonly string[]): Shape {
   const names = raw.map((name) => normaliseMetadataName(name.toString('utf8')));
-  const pairOf = new Map(names.map((name, pair) => [name, pair] as const)); // the last of equal names
+  const pairOf = pairsByName(raw, names);
   const slots: Slot[] = [...new Set([...pairOf.keys(), DETECTED_LEVEL])]
     .sort((a, b) => (a < b ? -1 : 1))
     .map((name) => ({
@@ -96,10 +96,22 @@ function makeShape(raw: readonly Buffer[], levelFields: readonly string[]): Shap
     names,
     slots,
     headBytes: slots.reduce((sum, slot) => sum + slot.head.length + 5, 0),
-    levelPair: names.indexOf(DETECTED_LEVEL),
-    fieldPair: field === undefined ? -1 : names.indexOf(field),
-    severityPair: names.indexOf('severity_number'),
+    levelPair: pairOf.get(DETECTED_LEVEL) ?? -1,
+    fieldPair: field === undefined ? -1 : pairOf.get(field)!,
+    severityPair: pairOf.get('severity_number') ?? -1,
   };
+}
+
+/** Of equal names the last counts; one that was made equal before one that was so from the start. */
+function pairsByName(raw: readonly Buffer[], names: readonly string[]): Map<string, number> {
+  const pairOf = new Map<string, number>();
+  const isMade = names.map((name, pair) => raw[pair]!.toString('utf8') !== name);
+  for (const made of [false, true]) {
+    names.forEach((name, pair) => {
+      if (isMade[pair] === made) pairOf.set(name, pair);
+    });
+  }
+  return pairOf;
 }
 
 function withLength(bytes: Uint8Array): Uint8Array {
