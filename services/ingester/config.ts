@@ -16,8 +16,10 @@ export interface IngesterConfig {
   readonly flushBackoffMaxMs: number;
   /** Refused rows that an answer names [max_returned_stream_errors]. */
   readonly maxReturnedStreamErrors: number;
-  /** Memory of open heads beyond which the largest are cut. */
+  /** Memory of open heads beyond which the largest are cut, as long as they are of some size. */
   readonly maxHeadBytes: number;
+  /** Encoded bytes of all streams that make up a segment: beyond it they are stored without waiting for more. */
+  readonly segmentBytes: number;
   /** Memory of all rows not yet stored beyond which the largest streams are flushed. */
   readonly flushBytes: number;
   /** The same, beyond which pushes are refused with 503. */
@@ -42,6 +44,7 @@ export const defaultIngesterConfig: IngesterConfig = {
   flushBackoffMaxMs: MINUTE,
   maxReturnedStreamErrors: 10,
   maxHeadBytes: 64 * MB,
+  segmentBytes: 24 * MB,
   flushBytes: 512 * MB,
   maxUnflushedBytes: 1024 * MB,
   maxWalBytes: 1024 * MB,

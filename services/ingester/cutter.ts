@@ -12,7 +12,10 @@ export interface BlockEncoder {
 /** Memory of rows that are not in the object store. */
 export interface MemoryUse {
   headBytes: number;
+  /** Cut rows, as heads and as blocks. */
   cutBytes: number;
+  /** Of these, the ones in blocks. */
+  encodedBytes: number;
 }
 
 const RETRY_MS = 1000;
@@ -78,6 +81,7 @@ export class Cutter {
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
           this.#memory.cutBytes += bytes - cut.memoryBytes;
+          this.#memory.encodedBytes += bytes;
           cut.memoryBytes = bytes;
           cut.blocks = blocks;
           for (const head of cut.heads!) head.release();

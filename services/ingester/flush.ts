@@ -155,6 +155,8 @@ export class Flusher {
       }
       return (stream) => (chosen.has(stream) ? 'memory' : null);
     }
+    if (memory.encodedBytes > config.segmentBytes)
+      return (stream) => (encodedCuts(stream).length > 0 ? 'segment' : null);
     if (wal.sizeBytes > config.maxWalBytes) {
       const middle = (wal.oldestSegmentId + wal.segmentId) / 2;
       return (stream) => (stream.firstSegmentId <= middle ? 'wal' : null);
@@ -189,8 +191,8 @@ export class Flusher {
     const { cutter, metrics } = this.#o;
     const items: Item[] = [];
     for (const { stream, reason } of due) {
-      if (reason !== 'full') cutter.cut(stream);
-      items.push({ stream, reason, cuts: [...stream.cuts] });
+      if (reason !== 'full' && reason !== 'segment') cutter.cut(stream);
+      items.push({ stream, reason, cuts: reason === 'segment' ? encodedCuts(stream) : [...stream.cuts] });
       if (items.length % CUTS_A_TURN === 0) await setImmediate();
     }
     metrics.flushQueueLength.inc(items.length);
@@ -218,7 +220,10 @@ export class Flusher {
     stored.publish();
     for (const { stream, cuts } of items) {
       stream.cuts.splice(0, cuts.length);
-      for (const cut of cuts) memory.cutBytes -= cut.memoryBytes;
+      for (const cut of cuts) {
+        memory.cutBytes -= cut.memoryBytes;
+        memory.encodedBytes -= cut.memoryBytes;
+      }
     }
     this.#count(items);
     if (intent !== null) await this.#log(RECORD_DONE, encodeDone(intent.sequence));
@@ -298,6 +303,12 @@ export class Flusher {
       metrics.chunkCompression.observe(lineBytes / Math.max(size, 1));
     }
   }
+}
+
+/** The oldest cuts, as far as they are encoded: they can be stored at once. */
+function encodedCuts(stream: Stream): Cut[] {
+  const waiting = stream.cuts.findIndex((cut) => cut.blocks === null);
+  return waiting < 0 ? [...stream.cuts] : stream.cuts.slice(0, waiting);
 }
 
 function memoryOf(stream: Stream): number {

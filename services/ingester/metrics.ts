@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-export type FlushReason = 'full' | 'idle' | 'max_age' | 'forced' | 'wal' | 'memory';
+export type FlushReason = 'full' | 'idle' | 'max_age' | 'forced' | 'wal' | 'memory' | 'segment';
 
 /** The ingester's metrics, with Loki's names where Loki has one. */
 export function ingesterMetrics(registry: Registry) {

@@ -62,6 +62,8 @@ type NoStream = 'stream_limit' | 'no_schema';
 type State = 'new' | 'starting' | 'running' | 'stopping';
 
 const NS_PER_MS = 1_000_000;
+/** A head that is worth cutting to make room. */
+const LARGE_HEAD_BYTES = 96 * 1024;
 /** Memory that heads hand on to each other, those that are being encoded among them, in relation to that of open heads. */
 const HEAD_MEMORY_SHARE = 1.5;
 
@@ -81,8 +83,10 @@ export class Ingester implements IngesterClient {
   readonly #options: IngesterOptions;
   readonly #metrics: IngesterMetrics;
   readonly #tenants = new Map<string, Tenant>();
-  readonly #memory: MemoryUse = { headBytes: 0, cutBytes: 0 };
+  readonly #memory: MemoryUse = { headBytes: 0, cutBytes: 0, encodedBytes: 0 };
   readonly #headMemory: HeadMemory;
+  /** Streams whose heads reached LARGE_HEAD_BYTES; some may have been cut since. */
+  readonly #large = new Set<Stream>();
   readonly #cutter: Cutter;
   #wal: Wal | null = null;
   #flusher: Flusher | null = null;
@@ -358,27 +362,35 @@ export class Ingester implements IngesterClient {
   #append(stream: Stream, batch: StreamBatch, rows: Uint32Array | null): void {
     const before = stream.headBytes;
     stream.append(batch, rows, this.#options.clock.nowMs());
-    this.#memory.headBytes += stream.headBytes - before;
+    const after = stream.headBytes;
+    this.#memory.headBytes += after - before;
+    if (before < LARGE_HEAD_BYTES && after >= LARGE_HEAD_BYTES) this.#large.add(stream);
   }
 
   #cutFull(streams: readonly Stream[]): void {
-    const { blockBytes, blockRows, maxHeadBytes, flushBytes } = this.#options.config;
+    const { blockBytes, blockRows, maxHeadBytes, flushBytes, segmentBytes } = this.#options.config;
     for (const stream of streams) {
       if (stream.headLineBytes >= blockBytes || stream.headRows >= blockRows) this.#cutter.cut(stream);
     }
-    const { headBytes, cutBytes } = this.#memory;
+    const { headBytes, cutBytes, encodedBytes } = this.#memory;
     if (headBytes > maxHeadBytes) this.#cutLargest(maxHeadBytes * 0.75);
-    if (headBytes + cutBytes > flushBytes) this.#flusher!.wake();
+    if (encodedBytes > segmentBytes || headBytes + cutBytes > flushBytes) this.#flusher!.wake();
     this.#metrics.unflushedBytes.set(headBytes + cutBytes);
   }
 
+  /** Cuts the largest heads until all together take `target` or none of some size is left: small blocks compress badly. */
   #cutLargest(target: number): void {
-    const streams: Stream[] = [];
-    for (const tenant of this.#tenants.values()) streams.push(...tenant.streams.values());
-    const sizes = new Map(streams.map((stream) => [stream, stream.headBytes]));
-    streams.sort((a, b) => sizes.get(b)! - sizes.get(a)!);
-    for (const stream of streams) {
+    const sizes: (readonly [Stream, number])[] = [];
+    for (const stream of this.#large) {
+      const bytes = stream.headBytes;
+      if (bytes < LARGE_HEAD_BYTES)
+        this.#large.delete(stream); // cut since
+      else sizes.push([stream, bytes]);
+    }
+    sizes.sort((a, b) => b[1] - a[1]);
+    for (const [stream] of sizes) {
       if (this.#memory.headBytes <= target) return;
+      this.#large.delete(stream);
       this.#cutter.cut(stream);
     }
   }
