@@ -13,3 +13,4 @@ export type {
 } from './plan.ts';
 export { QueryNotEnabledError, UnsupportedQueryError } from './plan-errors.ts';
 export { evaluationTimes, planQuery } from './plan-query.ts';
+export { conditionOf, type RowCondition } from './row-condition.ts';

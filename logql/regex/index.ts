@@ -3,5 +3,6 @@ export { compileRegex, MAX_PATTERN_LENGTH, type RegexOptions, validateRegex } fr
 export { parsePattern } from './parse.ts';
 export type { Regex, RegexMatch, RegexTraits } from './regex.ts';
 export { RegexError } from './regex-error.ts';
+export { requiredText, type TextCondition } from './required-text.ts';
 export type { SimpleForm } from './simple-forms.ts';
 export type { RegexNode, RegexTree } from './syntax-tree.ts';

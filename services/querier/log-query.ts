@@ -1,5 +1,5 @@
 import { LogMerger } from '../../logql/aggregate/index.ts';
-import { type LogPlan, planQuery } from '../../logql/plan/index.ts';
+import { conditionOf, type LogPlan, planQuery } from '../../logql/plan/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
@@ -43,6 +43,7 @@ export async function runLogQuery(
     tenantMatchers: 'choose' as const,
     startNs,
     endNs: endNs - 1n,
+    condition: conditionOf(expr.stages),
   };
   const streams = await selectStreams(sources, selection, stats);
   const units = streams.flatMap((stream) =>

@@ -28,6 +28,7 @@ after(async () => {
 const damaged: EncodedBlock = {
   bytes: Buffer.from('this is no block'),
   stats: { minNs: 5n, maxNs: 5n, rowCount: 1, lineBytes: 1, metadataBytes: 0, encodedBytes: 16 },
+  filter: new Uint8Array(0),
 };
 const recentOf = (blocks: EncodedBlock[]): RecentStream[] => [{ labels: [['app', 'a']], blocks, heads: [] }];
 

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../../logql/aggregate/index.ts';
-import { alignRange, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
+import { alignRange, conditionOf, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
@@ -264,13 +264,14 @@ export class Querier {
   }
 
   async #unitsOf(plan: MetricPlan, scan: number, tenants: Tenants, stats: QueryStats): Promise<ScanUnit[]> {
-    const { matchers, readAfterNs, readUntilNs } = plan.scans[scan]!;
+    const { matchers, stages, readAfterNs, readUntilNs } = plan.scans[scan]!;
     const selection = {
       tenants,
       matchers,
       tenantMatchers: 'ignore' as const,
       startNs: readAfterNs + 1n,
       endNs: readUntilNs,
+      condition: conditionOf(stages),
     };
     const streams = await selectStreams(this.#options.sources, selection, stats);
     return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes));

@@ -1,7 +1,9 @@
 import { type Labels, labelsKey } from '../../logql/labels.ts';
+import type { RowCondition } from '../../logql/plan/index.ts';
 import { compileMatchers } from '../../logql/stages/index.ts';
 import type { Expr, Matcher } from '../../logql/syntax/ast.ts';
 import type { DeleteRule } from '../../storage/compaction/index.ts';
+import { compileFilterTest } from '../../storage/filter/index.ts';
 import type { SegmentCatalog } from '../../storage/index/index.ts';
 import { TENANT_LABEL } from '../../storage/scan/tenant-label.ts';
 import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
@@ -34,6 +36,8 @@ export interface Selection {
   readonly startNs: bigint;
   /** Inclusive. */
   readonly endNs: bigint;
+  /** What every row that counts satisfies; blocks that cannot have one are left out. */
+  readonly condition?: RowCondition | null;
 }
 
 /** A stream that matches and where its rows lie, blocks in order of arrival. */
@@ -90,7 +94,8 @@ export async function selectStreams(
   selection: Selection,
   stats: QueryStats,
 ): Promise<SelectedStream[]> {
-  const { tenants, startNs, endNs } = selection;
+  const { tenants, startNs, endNs, condition = null } = selection;
+  const test = compileFilterTest(condition);
   const { ids, matchers } =
     selection.tenantMatchers === 'ignore'
       ? { ids: tenants.ids, matchers: selection.matchers }
@@ -107,7 +112,7 @@ export async function selectStreams(
       const deletes = pending.filter(({ rule }) => rule.startNs <= endNs && rule.endNs >= startNs);
       const recent = ingesters.map((ingester) => ingester.recent(request));
       const [storedSeries, ...recentLists] = await Promise.all([
-        sources.catalog.select({ ...request, onLeftOut }),
+        sources.catalog.select({ ...request, condition, onLeftOut }),
         ...recent,
       ]);
       return { tenant, storedSeries, recentLists, deletes };
@@ -142,7 +147,10 @@ export async function selectStreams(
       stats.ingestersReached++;
       for (const series of list) {
         const { blocks } = streamOf(series.labels);
-        for (const block of series.blocks) blocks.push(memoryRef(block));
+        for (const block of series.blocks) {
+          const { filter } = block;
+          if (test === null || test(series.labels, filter, 0, filter.length)) blocks.push(memoryRef(block));
+        }
         for (const head of series.heads) {
           const ref = headRef(head);
           if (ref && ref.minNs <= endNs && ref.maxNs >= startNs) blocks.push(ref);

@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer';
+import { encodeFilter } from '../filter/index.ts';
 import { compressColumn } from './compress.ts';
 import {
   encodeBlock,
@@ -89,7 +90,8 @@ function encodeRange(
   const minNs = head.baseNs + BigInt(first);
   const maxNs = head.baseNs + BigInt(last);
   const bytes = encodeBlock({ rowCount, ascii: isAscii(lines), lineBytes, metadataBytes, minNs, maxNs }, columns);
-  return { bytes, stats: { minNs, maxNs, rowCount, lineBytes, metadataBytes, encodedBytes: bytes.length } };
+  const stats = { minNs, maxNs, rowCount, lineBytes, metadataBytes, encodedBytes: bytes.length };
+  return { bytes, stats, filter: encodeFilter(lines, metadata) };
 }
 
 /** Lines of rows `from .. to` touching each other: a view of the head when they already do. */

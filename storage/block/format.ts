@@ -32,9 +32,8 @@ export const MAX_BLOCK_SPAN_NS = 2 ** 52;
 export const KIND_TIMESTAMPS = 1;
 export const KIND_LENGTHS = 2;
 export const KIND_METADATA = 3;
+/** Readers pass over kinds that they do not know. */
 export const KIND_LINES = 4;
-/** Reserved for filters that prove text absent. Readers pass over kinds that they do not know. */
-export const KIND_FILTER = 5;
 
 export const ENCODING_RAW = 0;
 export const ENCODING_ZSTD = 1;

@@ -40,4 +40,6 @@ export interface EncodedBlock {
   /** Backed by a SharedArrayBuffer when a worker made it. */
   readonly bytes: Uint8Array;
   readonly stats: BlockStats;
+  /** What proves text and metadata absent (`storage/filter`); empty when there is none. Not part of `bytes`. */
+  readonly filter: Uint8Array;
 }

@@ -43,6 +43,7 @@ export interface MergeResult {
 interface Block {
   readonly place: BlockPlace;
   readonly bytes: Uint8Array;
+  readonly filter: Uint8Array;
   readonly arrival: number;
 }
 
@@ -107,7 +108,9 @@ async function readStreams(
       }
       for (const place of footer.blocksOf(s, -(2n ** 63n), 2n ** 63n - 1n)) {
         const bytes = object.subarray(place.offset, place.offset + place.length);
-        stream.blocks.push({ place, bytes, arrival: arrival++ });
+        const filterStart = footer.filters.offset + place.filterOffset;
+        const filter = object.subarray(filterStart, filterStart + place.filterBytes);
+        stream.blocks.push({ place, bytes, filter, arrival: arrival++ });
       }
     }
   }
@@ -140,7 +143,7 @@ function mergeStream(
   for (const group of groupBlocks(kept, stream.limits)) {
     const touched = group.some(isTouched);
     if ((group.length === 1 || spanOf(group) >= MAX_SPAN_NS) && !touched) {
-      for (const { bytes, place } of group) out.push({ bytes, stats: place.stats });
+      for (const { bytes, place, filter } of group) out.push({ bytes, stats: place.stats, filter });
       figures.copiedBlocks += group.length;
       continue;
     }
@@ -151,7 +154,7 @@ function mergeStream(
       const rows = corruptAs(part[0]!.place.segmentKey, () => rewriteRows({ ...stream, blocks: readers }));
       const only = part[0]!;
       if (part.length === 1 && rowsOf(rows.blocks) === only.place.stats.rowCount) {
-        out.push({ bytes: only.bytes, stats: only.place.stats }); // no row was to go
+        out.push({ bytes: only.bytes, stats: only.place.stats, filter: only.filter }); // no row was to go
         figures.copiedBlocks++;
         continue;
       }

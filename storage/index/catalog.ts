@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Labels, labelsKey } from '../../logql/labels.ts';
+import type { RowCondition } from '../../logql/plan/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
+import { compileFilterTest, type FilterTest } from '../filter/index.ts';
 import type { Logger } from '../host/logger.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import {
@@ -11,6 +13,7 @@ import {
   type SegmentKeyParts,
   segmentPrefix,
 } from '../segment/index.ts';
+import { FilterCache } from './filter-cache.ts';
 import { FooterCache } from './footer-cache.ts';
 import { compileSelector, matchSeries } from './match-series.ts';
 import { activePrefix, type Replacement, readReplacements } from './replacement.ts';
@@ -22,6 +25,8 @@ export interface SelectRequest {
   readonly endNs: bigint;
   /** None: every stream. */
   readonly matchers: readonly Matcher[];
+  /** What every row that is looked for satisfies: `select` may leave out blocks that have none. */
+  readonly condition?: RowCondition | null;
   /** Called for each segment that overlaps the time and cannot be read. */
   readonly onLeftOut?: () => void;
 }
@@ -43,6 +48,8 @@ export interface StoredFigures {
 export interface CatalogOptions {
   /** Memory for footers. */
   readonly maxFooterBytes?: number;
+  /** Memory for filters. */
+  readonly maxFilterBytes?: number;
 }
 
 interface Segment extends SegmentKeyParts {
@@ -50,6 +57,9 @@ interface Segment extends SegmentKeyParts {
 }
 
 const DEFAULT_FOOTER_BYTES = 128 * 1024 * 1024;
+const DEFAULT_FILTER_BYTES = 128 * 1024 * 1024;
+/** A segment's filters are read when they are smaller than this share of the blocks that they may spare. */
+const WORTHWHILE_SHARE = 1 / 2;
 /** Footers read from the store at once, for one request. */
 const LOADS_AT_ONCE = 16;
 /** After so many segments other work gets its turn, should all their footers be at hand; a multiple of LOADS_AT_ONCE. */
@@ -63,9 +73,12 @@ export class SegmentCatalog {
   readonly #store: ObjectStore;
   readonly #logger: Logger;
   readonly #footers: FooterCache;
+  readonly #filters: FilterCache;
   /** By tenant, ascending by id: in order of arrival. */
   readonly #segments = new Map<string, Segment[]>();
   readonly #setAside = new Set<string>();
+  /** Segments whose filters are damaged. */
+  readonly #badFilters = new Set<string>();
   /** Segments that were not there when they were last asked for: tried again each time, told of once. */
   readonly #missing = new Set<string>();
   /** Keys of segments that others have replaced and that may still lie in the store. */
@@ -75,6 +88,7 @@ export class SegmentCatalog {
     this.#store = store;
     this.#logger = logger;
     this.#footers = new FooterCache(store, options.maxFooterBytes ?? DEFAULT_FOOTER_BYTES);
+    this.#filters = new FilterCache(store, options.maxFilterBytes ?? DEFAULT_FILTER_BYTES);
   }
 
   /** Lists the store and takes over what it finds; once, at start. Throws ObjectStoreError. */
@@ -177,7 +191,9 @@ export class SegmentCatalog {
     if (rest.length > 0) this.#segments.set(tenant, rest);
     else this.#segments.delete(tenant);
     this.#footers.forget(key);
+    this.#filters.forget(key);
     this.#setAside.delete(key);
+    this.#badFilters.delete(key);
     this.#missing.delete(key);
   }
 
@@ -214,6 +230,9 @@ export class SegmentCatalog {
   get footerBytes(): number {
     return this.#footers.sizeBytes;
   }
+  get filterBytes(): number {
+    return this.#filters.sizeBytes;
+  }
 
   /**
    * Matching streams with their blocks. Throws RegexError, and ObjectStoreError when the store cannot be read; segments
@@ -221,18 +240,56 @@ export class SegmentCatalog {
    */
   async select(request: SelectRequest): Promise<SeriesBlocks[]> {
     const { startNs, endNs } = request;
-    const streams = new Map<string, SeriesBlocks>();
+    const found: { footer: SegmentFooter; places: { series: number; blocks: BlockPlace[] }[] }[] = [];
     await this.#visit(request, (footer, matching) => {
+      const places: { series: number; blocks: BlockPlace[] }[] = [];
       for (const series of matching) {
         const blocks = footer.blocksOf(series, startNs, endNs);
+        if (blocks.length > 0) places.push({ series, blocks });
+      }
+      if (places.length > 0) found.push({ footer, places });
+    });
+    const test = compileFilterTest(request.condition ?? null);
+    const streams = new Map<string, SeriesBlocks>();
+    for (const { footer, places } of found) {
+      const filters =
+        test === null ? null : (this.#filters.peek(footer.key) ?? (await this.#loadFilters(footer, places)));
+      for (const { series, blocks: all } of places) {
+        const labels = footer.labelsOf(series);
+        const blocks =
+          test === null || filters === null ? all : all.filter((place) => mayMatch(test, labels, filters, place));
         if (blocks.length === 0) continue;
         const key = footer.labelsKeyOf(series);
         const stream = streams.get(key);
         if (stream) stream.blocks.push(...blocks);
-        else streams.set(key, { labels: footer.labelsOf(series), blocks });
+        else streams.set(key, { labels, blocks });
       }
-    });
+    }
     return [...streams.values()];
+  }
+
+  /** Null when the filters cannot be used or are not worth their reading. */
+  async #loadFilters(
+    footer: SegmentFooter,
+    places: readonly { readonly blocks: readonly BlockPlace[] }[],
+  ): Promise<Uint8Array | null> {
+    let bytes = 0;
+    for (const { blocks } of places) for (const block of blocks) bytes += block.length;
+    const { length } = footer.filters;
+    if (length === 0 || length > bytes * WORTHWHILE_SHARE || this.#badFilters.has(footer.key)) return null;
+    try {
+      return await this.#filters.load(footer);
+    } catch (error: unknown) {
+      // Gone: its rows are in another segment by now, or reading its blocks says so.
+      if (error instanceof ObjectStoreError && error.code === 'not_found') return null;
+      if (!(error instanceof CorruptSegmentError)) throw error;
+      this.#badFilters.add(footer.key);
+      this.#logger.error('filters of a segment are damaged; all of its blocks are read', {
+        segment: footer.key,
+        err: error,
+      });
+      return null;
+    }
   }
 
   /** Label sets of matching streams with rows in the time. */
@@ -347,6 +404,10 @@ export class SegmentCatalog {
     this.#setAside.add(key);
     this.#logger.error('segment cannot be read and is left out of queries', { segment: key, err });
   }
+}
+
+function mayMatch(test: FilterTest, labels: Labels, filters: Uint8Array, place: BlockPlace): boolean {
+  return test(labels, filters, place.filterOffset, place.filterBytes);
 }
 
 /** Per series 1 when it matches and has rows in the request's time. */

@@ -3,11 +3,11 @@
  * of their size. Little-endian, no padding: columns of 8-byte numbers come first.
  *
  *     footer := u32 seriesCount  u32 blockCount  u32 pairCount  u32 nameCount  u32 valueCount  u32 postingCount
- *               u32 symbolCount  u32 symbolBytes  u32 tenantBytes  u32 0
+ *               u32 symbolCount  u32 symbolBytes  u32 tenantBytes  u32 filtersCrc
  *               i64 blockMinNs[blockCount]  i64 blockMaxNs[blockCount]
  *               f64 blockOffset[blockCount]  f64 blockMetadataBytes[blockCount]
  *               u32 blockLength[blockCount]  u32 blockLinesOffset[blockCount]
- *               u32 blockRowCount[blockCount]  u32 blockLineBytes[blockCount]
+ *               u32 blockRowCount[blockCount]  u32 blockLineBytes[blockCount]  u32 blockFilterBytes[blockCount]
  *               u32 seriesPairStart[seriesCount + 1]  u32 seriesBlockStart[seriesCount + 1]
  *               u32 pairName[pairCount]  u32 pairValue[pairCount]
  *               u32 nameSymbol[nameCount]  u32 nameValueStart[nameCount + 1]
@@ -29,6 +29,8 @@ export interface FooterCounts {
   readonly symbols: number;
   readonly symbolBytes: number;
   readonly tenantBytes: number;
+  /** CRC-32 of all filters together. */
+  readonly filtersCrc: number;
 }
 
 export const COUNTS_BYTES = 40;
@@ -43,6 +45,7 @@ export interface FooterColumns {
   readonly blockLinesOffset: Uint32Array;
   readonly blockRowCount: Uint32Array;
   readonly blockLineBytes: Uint32Array;
+  readonly blockFilterBytes: Uint32Array;
   readonly seriesPairStart: Uint32Array;
   readonly seriesBlockStart: Uint32Array;
   readonly pairName: Uint32Array;
@@ -59,12 +62,12 @@ export interface FooterColumns {
 
 export function footerSize(c: FooterCounts): number {
   const words =
-    4 * c.blocks + 2 * (c.series + 1) + 2 * c.pairs + 2 * c.names + 1 + 2 * c.values + 1 + c.postings + c.symbols + 1;
+    5 * c.blocks + 2 * (c.series + 1) + 2 * c.pairs + 2 * c.names + 1 + 2 * c.values + 1 + c.postings + c.symbols + 1;
   return COUNTS_BYTES + 32 * c.blocks + 4 * words + c.symbolBytes + c.tenantBytes;
 }
 
 export function writeCounts(memory: ArrayBuffer, c: FooterCounts): void {
-  const { series, blocks, pairs, names, values, postings, symbols, symbolBytes, tenantBytes } = c;
+  const { series, blocks, pairs, names, values, postings, symbols, symbolBytes, tenantBytes, filtersCrc } = c;
   new Uint32Array(memory, 0, 10).set([
     series,
     blocks,
@@ -75,7 +78,7 @@ export function writeCounts(memory: ArrayBuffer, c: FooterCounts): void {
     symbols,
     symbolBytes,
     tenantBytes,
-    0,
+    filtersCrc,
   ]);
 }
 
@@ -91,6 +94,7 @@ export function readCounts(memory: ArrayBuffer): FooterCounts {
     symbols: words[6]!,
     symbolBytes: words[7]!,
     tenantBytes: words[8]!,
+    filtersCrc: words[9]!,
   };
 }
 
@@ -116,6 +120,7 @@ export function mapFooter(memory: ArrayBuffer, counts: FooterCounts): FooterColu
     blockLinesOffset: uint32(blocks),
     blockRowCount: uint32(blocks),
     blockLineBytes: uint32(blocks),
+    blockFilterBytes: uint32(blocks),
     seriesPairStart: uint32(series + 1),
     seriesBlockStart: uint32(series + 1),
     pairName: uint32(pairs),

@@ -17,6 +17,9 @@ export interface BlockPlace {
   readonly length: number;
   /** Enough of the block, in bytes from its start, for a reader that wants no lines. */
   readonly linesOffset: number;
+  /** The block's filter in what `SegmentReader.filters` reads; of no bytes when it has none. */
+  readonly filterOffset: number;
+  readonly filterBytes: number;
   readonly stats: BlockStats;
 }
 
@@ -33,7 +36,11 @@ export class SegmentFooter {
   readonly seriesCount: number;
   /** Memory that this object may come to hold. */
   readonly memoryBytes: number;
+  /** The filters of all blocks lie together before the footer. */
+  readonly filters: { readonly offset: number; readonly length: number; readonly crc: number };
   readonly #columns: FooterColumns;
+  /** Per block, where its filter starts among the filters. */
+  readonly #filterStarts: Float64Array;
   readonly #texts: (string | undefined)[];
   readonly #labels: ({ labels: Labels; key: string } | undefined)[];
 
@@ -44,7 +51,10 @@ export class SegmentFooter {
     const counts = readCounts(memory);
     if (footerSize(counts) !== memory.byteLength) throw new RangeError('columns do not add up');
     this.#columns = mapFooter(memory, counts);
-    checkColumns(this.#columns, footerOffset);
+    this.#filterStarts = startsOf(this.#columns.blockFilterBytes);
+    const length = this.#filterStarts[counts.blocks]!;
+    this.filters = { offset: footerOffset - length, length, crc: counts.filtersCrc };
+    checkColumns(this.#columns, this.filters.offset);
     this.tenant = this.#columns.tenant.toString('utf8');
     this.seriesCount = counts.series;
     this.memoryBytes = memory.byteLength + overhead(counts);
@@ -148,6 +158,8 @@ export class SegmentFooter {
       offset: c.blockOffset[b]!,
       length: c.blockLength[b]!,
       linesOffset: c.blockLinesOffset[b]!,
+      filterOffset: this.#filterStarts[b]!,
+      filterBytes: c.blockFilterBytes[b]!,
       stats: {
         minNs: c.blockMinNs[b]!,
         maxNs: c.blockMaxNs[b]!,
@@ -166,8 +178,14 @@ function overhead(counts: FooterCounts): number {
   return OVERHEAD_BYTES + OVERHEAD_PER_SYMBOL * counts.symbols + OVERHEAD_PER_PAIR * counts.pairs;
 }
 
+function startsOf(lengths: Uint32Array): Float64Array {
+  const starts = new Float64Array(lengths.length + 1);
+  for (let i = 0; i < lengths.length; i++) starts[i + 1] = starts[i]! + lengths[i]!;
+  return starts;
+}
+
 /** Every number that is used to look something up lies within what it points to. */
-function checkColumns(c: FooterColumns, footerOffset: number): void {
+function checkColumns(c: FooterColumns, blocksEnd: number): void {
   const { series, blocks, pairs, values, postings, symbols, symbolBytes } = c.counts;
   checkStarts(c.seriesPairStart, pairs);
   checkStarts(c.seriesBlockStart, blocks);
@@ -179,7 +197,7 @@ function checkColumns(c: FooterColumns, footerOffset: number): void {
   for (let b = 0; b < blocks; b++) {
     const offset = c.blockOffset[b]!;
     const length = c.blockLength[b]!;
-    const isInside = Number.isSafeInteger(offset) && offset >= SEGMENT_MAGIC.length && offset + length <= footerOffset;
+    const isInside = Number.isSafeInteger(offset) && offset >= SEGMENT_MAGIC.length && offset + length <= blocksEnd;
     if (!isInside || c.blockLinesOffset[b]! > length) throw new RangeError(`block ${b} lies outside of the segment`);
   }
 }

@@ -8,5 +8,5 @@ export {
   type SegmentKeyParts,
   segmentPrefix,
 } from './key.ts';
-export { SegmentReader } from './reader.ts';
+export { readFilters, SegmentReader } from './reader.ts';
 export { type SegmentSeries, type WrittenSegment, writeSegment } from './writer.ts';

@@ -29,11 +29,34 @@ export class SegmentReader {
     return new SegmentReader(store, await readFooter(store, key, signal));
   }
 
+  /**
+   * The filters of all blocks, one after the other. Throws CorruptSegmentError when they are damaged, and what the store
+   * throws.
+   */
+  async filters(signal?: AbortSignal): Promise<Uint8Array> {
+    return readFilters(this.#store, this.footer, signal);
+  }
+
   /** Throws CorruptBlockError, and what the store throws. */
   async openBlock(place: BlockPlace, signal?: AbortSignal): Promise<BlockReader> {
     return openBlock(await this.#store.get(this.key, { offset: place.offset, length: place.length }, signal));
   }
 }
+
+/** As `SegmentReader.filters`, for who has the footer at hand. */
+export async function readFilters(
+  store: ObjectStore,
+  footer: SegmentFooter,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const { offset, length, crc } = footer.filters;
+  if (length === 0) return NO_FILTERS;
+  const bytes = await store.get(footer.key, { offset, length }, signal);
+  if (crc32(bytes) !== crc) throw new CorruptSegmentError(footer.key, 'checksum of the filters does not match', offset);
+  return bytes;
+}
+
+const NO_FILTERS = new Uint8Array(0);
 
 async function readFooter(store: ObjectStore, key: string, signal?: AbortSignal): Promise<SegmentFooter> {
   const parts = parseSegmentKey(key);

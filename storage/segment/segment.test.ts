@@ -134,7 +134,7 @@ describe('keys of segments', () => {
       fc.property(tenants, times, (tenant, [a, b]) => {
         const stats = { minNs: a < b ? a : b, maxNs: a < b ? b : a };
         const [block] = encodeBlocks(headOf([{ ns: 1n, line: 'x' }]));
-        const moved = { bytes: block!.bytes, stats: { ...block!.stats, ...stats } };
+        const moved = { ...block!, stats: { ...block!.stats, ...stats } };
         const { key, sizeBytes } = writeSegment(tenant, [{ labels: [['a', 'b']], blocks: [moved] }]);
         const parts = parseSegmentKey(key)!;
         assert.deepEqual(

@@ -1,7 +1,7 @@
 /**
  * The ends of a segment (`docs/formats/segment.md`). Little-endian.
  *
- *     segment := u64 magic  block*  footer  trailer
+ *     segment := u64 magic  block*  filter*  footer  trailer
  *     trailer := u64 footerOffset  u32 footerBytes  u32 footerRawBytes  u32 footerCrc  u32 version  u32 trailerCrc  u32 magic
  *
  * The footer is one zstd frame of `footerRawBytes` (`footer-layout.ts`); its crc covers the frame.

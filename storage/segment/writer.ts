@@ -42,7 +42,10 @@ export function writeSegment(
       footerOffset += bytes.length;
     }
   }
-  const raw = encodeFooter(tenant, sorted);
+  const { filters, crc } = joinFilters(sorted);
+  pieces.push(...filters);
+  for (const filter of filters) footerOffset += filter.length;
+  const raw = encodeFooter(tenant, sorted, crc);
   const footer = zstdCompressSync(raw, {
     pledgedSrcSize: raw.length,
     params: { [zlib.ZSTD_c_compressionLevel]: FOOTER_LEVEL },
@@ -69,6 +72,19 @@ function joinSeries(series: readonly SegmentSeries[]): { labels: Labels; blocks:
   return joined;
 }
 
+function joinFilters(series: readonly SegmentSeries[]): { filters: Uint8Array[]; crc: number } {
+  const filters: Uint8Array[] = [];
+  let crc = 0;
+  for (const { blocks } of series) {
+    for (const { filter } of blocks) {
+      if (filter.length === 0) continue;
+      filters.push(filter);
+      crc = crc32(filter, crc);
+    }
+  }
+  return { filters, crc };
+}
+
 function boundsOf(series: readonly SegmentSeries[]): { minNs: bigint; maxNs: bigint } {
   let { minNs, maxNs } = series[0]!.blocks[0]!.stats;
   for (const { blocks } of series) {
@@ -80,7 +96,7 @@ function boundsOf(series: readonly SegmentSeries[]): { minNs: bigint; maxNs: big
   return { minNs, maxNs };
 }
 
-function encodeFooter(tenant: string, series: readonly SegmentSeries[]): Uint8Array {
+function encodeFooter(tenant: string, series: readonly SegmentSeries[], filtersCrc: number): Uint8Array {
   const symbols = new SymbolTable(series);
   const index = new Map<string, Map<string, number[]>>();
   let pairs = 0;
@@ -103,6 +119,7 @@ function encodeFooter(tenant: string, series: readonly SegmentSeries[]): Uint8Ar
     symbols: symbols.sorted.length,
     symbolBytes: symbols.byteLength,
     tenantBytes: tenantBytes.length,
+    filtersCrc,
   };
   const memory = new ArrayBuffer(footerSize(counts));
   writeCounts(memory, counts);
@@ -116,7 +133,7 @@ function encodeFooter(tenant: string, series: readonly SegmentSeries[]): Uint8Ar
       out.pairValue[pair++] = symbols.numberOf(value);
     }
     out.seriesPairStart[number + 1] = pair;
-    for (const { bytes, stats } of one.blocks) {
+    for (const { bytes, stats, filter } of one.blocks) {
       out.blockMinNs[block] = stats.minNs;
       out.blockMaxNs[block] = stats.maxNs;
       out.blockOffset[block] = offset;
@@ -124,6 +141,7 @@ function encodeFooter(tenant: string, series: readonly SegmentSeries[]): Uint8Ar
       out.blockLength[block] = bytes.length;
       out.blockLinesOffset[block] = openBlock(bytes).linesOffset;
       out.blockRowCount[block] = stats.rowCount;
+      out.blockFilterBytes[block] = filter.length;
       out.blockLineBytes[block++] = stats.lineBytes;
       offset += bytes.length;
     }

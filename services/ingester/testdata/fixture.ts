@@ -91,6 +91,7 @@ export const jsonEncoder: BlockEncoder = {
           metadataBytes: 0,
           encodedBytes: bytes.length,
         },
+        filter: new Uint8Array(0),
       },
     ];
   },

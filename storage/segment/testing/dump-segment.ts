@@ -1,6 +1,6 @@
 import { zstdDecompressSync } from 'node:zlib';
 import { AnnotatedHex } from '../../block/testing/annotated-hex.ts';
-import { readCounts } from '../footer-layout.ts';
+import { mapFooter, readCounts } from '../footer-layout.ts';
 import { decodeTrailer, TRAILER_BYTES } from '../trailer.ts';
 
 /** Every byte of a segment with its meaning; blocks are passed over, the footer is shown decompressed. */
@@ -10,10 +10,20 @@ export function dumpSegment(bytes: Buffer): string {
   const hex = new AnnotatedHex(bytes);
   hex.heading('start');
   hex.field(8, 'magic "LPSEG", 0, 0, 1');
+  const footer = zstdDecompressSync(bytes.subarray(trailer.footerOffset, trailerAt));
+  const filters = filterLengths(footer);
   hex.heading('blocks');
-  hex.skip(trailer.footerOffset - 8, 'blocks, see the format of blocks');
+  hex.skip(trailer.footerOffset - 8 - filters.reduce((sum, length) => sum + length, 0), 'see the format of blocks');
+  for (const [i, length] of filters.entries()) {
+    hex.heading(`filter of block ${i}`);
+    const textBytes = bytes.readUInt32LE(hex.at);
+    hex.u32('textBytes');
+    hex.u32('valueBytes');
+    hex.field(textBytes, 'text');
+    if (length > 8 + textBytes) hex.field(length - 8 - textBytes, 'values');
+  }
   hex.heading('footer, decompressed; offsets from its start');
-  hex.insert(dumpFooter(zstdDecompressSync(bytes.subarray(trailer.footerOffset, trailerAt))));
+  hex.insert(dumpFooter(footer));
   hex.skip(trailer.footerBytes, 'the above as one zstd frame');
   hex.heading('trailer');
   hex.u64('footerOffset');
@@ -26,6 +36,11 @@ export function dumpSegment(bytes: Buffer): string {
   return hex.finish();
 }
 
+function filterLengths(raw: Buffer): number[] {
+  const memory = new Uint8Array(raw).buffer;
+  return [...mapFooter(memory, readCounts(memory)).blockFilterBytes];
+}
+
 function dumpFooter(raw: Buffer): string {
   const counts = readCounts(new Uint8Array(raw).buffer);
   const hex = new AnnotatedHex(raw);
@@ -36,12 +51,14 @@ function dumpFooter(raw: Buffer): string {
   for (const name of ['series', 'block', 'pair', 'name', 'value', 'posting', 'symbol']) hex.u32(`${name}Count`);
   hex.u32('symbolBytes');
   hex.u32('tenantBytes');
-  hex.u32('zero');
+  hex.field(4, 'crc of the filters');
   many(counts.blocks, (n) => hex.u64(n), 'blockMinNs');
   many(counts.blocks, (n) => hex.u64(n), 'blockMaxNs');
   many(counts.blocks, (n) => hex.f64(n), 'blockOffset');
   many(counts.blocks, (n) => hex.f64(n), 'blockMetadataBytes');
-  for (const name of ['blockLength', 'blockLinesOffset', 'blockRowCount', 'blockLineBytes']) u32s(counts.blocks, name);
+  for (const name of ['blockLength', 'blockLinesOffset', 'blockRowCount', 'blockLineBytes', 'blockFilterBytes']) {
+    u32s(counts.blocks, name);
+  }
   u32s(counts.series + 1, 'seriesPairStart');
   u32s(counts.series + 1, 'seriesBlockStart');
   u32s(counts.pairs, 'pairName');

@@ -1,0 +1,1 @@
+export { compileFilterTest, encodeFilter, type FilterTest } from './block-filter.ts';

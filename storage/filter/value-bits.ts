@@ -1,0 +1,80 @@
+/**
+ * Which values the structured metadata of a block has, as a Bloom filter over pairs of name and value: 8 bits a pair and
+ * 5 hashes, so that one absent value in 46 seems to be there.
+ */
+const BITS_PER_VALUE = 8;
+const PROBES = 5;
+
+export interface ValueColumn {
+  /** UTF-8 as a byte string: one character a byte. */
+  readonly name: string;
+  /** Distinct byte strings; `values[0]` stands for absence and is left out. */
+  readonly values: readonly string[];
+}
+
+/** Empty when there are no values. */
+export function encodeValueBits(columns: readonly ValueColumn[]): Uint8Array {
+  let count = 0;
+  for (const { values } of columns) count += values.length - 1;
+  const bytes = new Uint8Array(Math.ceil((count * BITS_PER_VALUE) / 8));
+  const bits = 8 * bytes.length;
+  for (const { name, values } of columns) {
+    const seed = hashOf(SEED, `${name}\0`);
+    for (let v = 1; v < values.length; v++) {
+      const hash = hashOf(seed, values[v]!);
+      const step = stepOf(hash);
+      for (let p = 0, probe = mixed(hash); p < PROBES; p++, probe = (probe + step) >>> 0) {
+        const bit = scale(probe, bits);
+        bytes[bit >>> 3]! |= 1 << (bit & 7);
+      }
+    }
+  }
+  return bytes;
+}
+
+/** A value to look for in many filters. */
+export class ValueProbe {
+  readonly #probes: readonly number[];
+
+  constructor(name: string, value: string) {
+    const toBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+    const hash = hashOf(hashOf(SEED, `${toBytes(name)}\0`), toBytes(value));
+    const step = stepOf(hash);
+    const first = mixed(hash);
+    this.#probes = Array.from({ length: PROBES }, (_, p) => (first + p * step) >>> 0);
+  }
+
+  /** False: no row of the block has the value. The filter is `[start, end)`. */
+  mayBeIn(bytes: Uint8Array, start: number, end: number): boolean {
+    const bits = 8 * (end - start);
+    if (bits === 0) return false;
+    for (const probe of this.#probes) {
+      const bit = scale(probe, bits);
+      if ((bytes[start + (bit >>> 3)]! & (1 << (bit & 7))) === 0) return false;
+    }
+    return true;
+  }
+}
+
+// FNV-1a, then the finalizer of MurmurHash3: the first spreads few characters badly over the high bits.
+const SEED = 0x811c9dc5;
+
+function hashOf(seed: number, text: string): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+function mixed(hash: number): number {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+function stepOf(hash: number): number {
+  return mixed(hash ^ 0x5bd1e995) | 1;
+}
+
+function scale(probe: number, bits: number): number {
+  return Math.floor((probe / 2 ** 32) * bits);
+}
