@@ -116,7 +116,8 @@ function install() {
   withInstallLock(() => {
     if (isInstalled(hash)) return;
     process.stderr.write('loptr: installing dependencies (first start, or the lock file changed)\n');
-    const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
+    // Warnings would be about the machine's Node, which only starts the one that is installed here.
+    const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
     const npm = process.env.npm_execpath;
     const viaNode = npm !== undefined && /\.[cm]?js$/.test(npm);
     const done = viaNode
