@@ -65,6 +65,11 @@ export class OtlpRows implements OtlpSink {
   #stream = -1;
   #resourcePairs: Pairs = [];
   #scopePairs: Pairs = [];
+  /** Their bytes, once a record has them. */
+  #resourceBytes = 0;
+  #scopeBytes = 0;
+  /** By stream. */
+  readonly #repeatedBytes: number[] = [];
 
   /** `discover`: `discover_service_name`. `nowNs` is the time of records that have none. */
   constructor(source: Buffer, rules: OtlpRules, discover: readonly string[], nowNs: bigint) {
@@ -81,6 +86,8 @@ export class OtlpRows implements OtlpSink {
     this.#stream = -1;
     this.#resourcePairs = [];
     this.#scopePairs = [];
+    this.#resourceBytes = 0;
+    this.#scopeBytes = 0;
     const discovers = this.#discover.length > 0;
     let isNamed = attributes.some(
       ({ key, value }) => spanText(this.#source, key) === 'service.name' && valueText(value, this.#source) !== '',
@@ -112,6 +119,7 @@ export class OtlpRows implements OtlpSink {
       this.#addPair(pairs, 'scope_dropped_attributes_count', this.#numberSpan(droppedAttributes));
     }
     this.#scopePairs = pairs;
+    this.#scopeBytes = 0;
   }
 
   record(record: OtlpRecord): void {
@@ -136,6 +144,9 @@ export class OtlpRows implements OtlpSink {
     const previous = this.#streamOf.at(-1) ?? -1;
     if (stream < previous || stream > previous + 1) this.#isContiguous = false;
     this.#streamOf.push(stream);
+    this.#repeatedBytes[stream] = (this.#repeatedBytes[stream] ?? 0) + this.#resourceBytes + this.#scopeBytes;
+    if (this.#resourceBytes === 0) this.#resourceBytes = bytesOf(this.#resourcePairs);
+    if (this.#scopeBytes === 0) this.#scopeBytes = bytesOf(this.#scopePairs);
   }
 
   /** The rows of all records, grouped by stream. */
@@ -154,6 +165,7 @@ export class OtlpRows implements OtlpSink {
         labelsEnd: start + length,
         firstRow,
         rowCount,
+        repeatedBytes: this.#repeatedBytes[stream]!,
       });
       firstRow += rowCount;
     }
@@ -284,6 +296,13 @@ export class OtlpRows implements OtlpSink {
     }
     return stream;
   }
+}
+
+/** Bytes of names and values. */
+function bytesOf(pairs: Pairs): number {
+  let bytes = 0;
+  for (let i = 0; i < pairs.length; i += 4) bytes += pairs[i + 1]! + pairs[i + 3]!;
+  return bytes;
 }
 
 /** Attributes of a record beyond these are looked up by name. */

@@ -357,13 +357,24 @@ describe('the answer', () => {
   });
 });
 
-test('exports are counted as such', async () => {
+test('exports are counted as such, what records share once', async () => {
   const { distributor, registry } = setUp({}, INDEXED);
   await distributor.pushOtlp({
     tenant: 'T',
     contentType: 'application/json',
     contentEncoding: '',
-    body: Buffer.from(request({})),
+    body: Buffer.from(
+      request({
+        resource: { 'service.name': 's', host: 'abc' },
+        scope: { name: 'lib' },
+        records: [line('one', { attributes: pairs({ k: 'v' }) }), line('two'), line('three')],
+      }),
+    ),
   });
-  assert.match(await registry.metrics(), /loki_distributor_lines_received_total\{[^}]*format="otlp"\} 1/);
+  const counted = async (name: string): Promise<string | undefined> =>
+    new RegExp(`^${name}\\{[^}]*format="otlp"\\} (\\d+)$`, 'm').exec(await registry.metrics())?.[1];
+  assert.equal(await counted('loki_distributor_lines_received_total'), '3');
+  const metadata = 'host'.length + 'abc'.length + 'scope_name'.length + 'lib'.length + 'k'.length + 'v'.length;
+  assert.equal(await counted('loki_distributor_structured_metadata_bytes_received_total'), String(metadata));
+  assert.equal(await counted('loki_distributor_bytes_received_total'), String(metadata + 'onetwothree'.length));
 });

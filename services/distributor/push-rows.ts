@@ -17,6 +17,8 @@ export interface PushedStream {
   labelsEnd: number;
   firstRow: number;
   rowCount: number;
+  /** Bytes of metadata that came once and stand in several rows; the metrics count them once. */
+  repeatedBytes: number;
 }
 
 /** Go's zero time, which a timestamp that was not sent becomes. */
@@ -55,6 +57,7 @@ export class PushRows {
       labelsEnd: 0,
       firstRow: this.rowCount,
       rowCount: 0,
+      repeatedBytes: 0,
     };
     this.streams.push(stream);
     return stream;

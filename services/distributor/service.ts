@@ -248,7 +248,7 @@ export class Distributor {
 function receivedBy(rows: PushRows, streams: readonly KnownStream[]): Iterable<Received> {
   const all = new Map<string, Received>();
   streams.forEach((stream, i) => {
-    const { firstRow, rowCount } = rows.streams[i]!;
+    const { firstRow, rowCount, repeatedBytes } = rows.streams[i]!;
     if (rowCount === 0) return;
     const key = `${stream.retentionHours}\n${stream.isInternal}\n${stream.policy}`;
     let sum = all.get(key);
@@ -257,6 +257,7 @@ function receivedBy(rows: PushRows, streams: readonly KnownStream[]): Iterable<R
       all.set(key, sum);
     }
     sum.lines += rowCount;
+    sum.metadataBytes -= repeatedBytes;
     for (let row = firstRow; row < firstRow + rowCount; row++) {
       sum.lineBytes += rows.lineLengths[row]!;
       sum.metadataBytes += metadataSize(rows, row);
