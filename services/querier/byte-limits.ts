@@ -1,5 +1,5 @@
 import { formatBinaryBytes } from '../../logql/units/index.ts';
-import type { ScanUnit } from '../../storage/scan/units.ts';
+import type { BlockRef } from '../../storage/scan/units.ts';
 import type { Limits } from '../config/limits.ts';
 import { QueryLimitError } from './query-limits.ts';
 
@@ -8,21 +8,22 @@ const ADVICE = 'consider adding more specific stream selectors or reduce the tim
 const DEFAULT_PART_BYTES = 600 * 1024 * 1024;
 
 /** Bytes of lines and metadata in the blocks that a scan would read. */
-export function bytesOf(units: readonly ScanUnit[]): number {
+export function bytesOf(parts: readonly { readonly blocks: readonly BlockRef[] }[]): number {
   let bytes = 0;
-  for (const { blocks } of units) for (const block of blocks) bytes += block.lineBytes + block.metadataBytes;
+  for (const { blocks } of parts) for (const block of blocks) bytes += block.lineBytes + block.metadataBytes;
   return bytes;
 }
 
 /**
- * `max_query_bytes_read` is about all that a query reads. `max_querier_bytes_read` is about one of the parts that it is
+ * `max_query_bytes_read` is about all that a query reads, or the larger one (`wholeBytes`) that it is a part of. `max_querier_bytes_read` is about one of the parts that it is
  * divided into: as many as powers of two make of parts of at most `tsdb_max_bytes_per_shard`. Throws QueryLimitError
  * with Loki's text before anything is read.
  */
-export function checkBytesRead(limits: Limits, bytes: number): void {
+export function checkBytesRead(limits: Limits, bytes: number, wholeBytes = 0): void {
   const maxQuery = limits.max_query_bytes_read;
-  if (maxQuery > 0 && bytes > maxQuery) {
-    throw new QueryLimitError(`the query would read too many bytes ${compared(bytes, maxQuery)}; ${ADVICE}`);
+  const queryBytes = Math.max(bytes, wholeBytes);
+  if (maxQuery > 0 && queryBytes > maxQuery) {
+    throw new QueryLimitError(`the query would read too many bytes ${compared(queryBytes, maxQuery)}; ${ADVICE}`);
   }
   const maxPart = limits.max_querier_bytes_read;
   if (maxPart <= 0) return;

@@ -224,6 +224,7 @@ function contextOf(request: HttpRequest): QueryContext {
     partialSeries: tags.split(',').some((tag) => tag.trim() === `Source=${DRILLDOWN_SOURCE}`),
     tags: parseQueryTags(tags),
     limitsHeader: request.header('x-loki-query-limits'),
+    limitsContextHeader: request.header('x-loki-query-limits-context'),
   };
 }
 

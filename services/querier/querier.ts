@@ -3,7 +3,7 @@ import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../
 import { alignRange, conditionOf, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
-import { parseQuery } from '../../logql/syntax/index.ts';
+import { ParseError, parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
@@ -13,6 +13,7 @@ import type { Tenants } from '../http/types.ts';
 import { checkBlocked, kindOf, type QueryTags } from './blocked-queries.ts';
 import { bytesOf, checkBytesRead } from './byte-limits.ts';
 import { type Explanation, explainQuery } from './explain.ts';
+import { contextBytes } from './limits-context.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
 import { type QuerierMetrics, querierMetrics } from './metrics.ts';
@@ -50,8 +51,9 @@ export interface QueryContext {
   readonly partialSeries: boolean;
   /** Of `X-Query-Tags`. */
   readonly tags?: QueryTags;
-  /** `X-Loki-Query-Limits`, as sent. */
+  /** `X-Loki-Query-Limits` and `X-Loki-Query-Limits-Context`, as sent. */
   readonly limitsHeader?: string;
+  readonly limitsContextHeader?: string;
 }
 
 export type QueryAnswer = (
@@ -139,8 +141,9 @@ export class Querier {
     const { stats } = record;
     if (expr.kind === 'log') {
       if (bounds === null) return { kind: 'streams', entries: [], stats, warnings: [] };
-      const entries = await this.#timed(limits, context, stats, (session) =>
-        runLogQuery(
+      const entries = await this.#timed(limits, context, stats, async (session) => {
+        const wholeBytes = await this.#wholeBytes(limits, context);
+        return runLogQuery(
           this.#options.sources,
           session,
           expr,
@@ -148,9 +151,9 @@ export class Querier {
           context.tenants,
           stats,
           // As in Loki, a query that takes all lines is not asked: its limit ends it soon.
-          record.type === 'filter' ? (units) => checkBytesRead(limits, bytesOf(units)) : undefined,
-        ),
-      );
+          record.type === 'filter' ? (units) => checkBytesRead(limits, bytesOf(units), wholeBytes) : undefined,
+        );
+      });
       stats.entriesReturned = entries.length;
       return { kind: 'streams', entries, stats, warnings: warningsOf(stats) };
     }
@@ -228,10 +231,26 @@ export class Querier {
     try {
       return tightened(limits, parseRequestLimits(limitsHeader));
     } catch (error: unknown) {
-      if (!(error instanceof RequestLimitsError)) throw error;
-      this.#options.logger.warn('the limits in a request cannot be read and do not hold', { err: error });
+      this.#ignoreHeader('X-Loki-Query-Limits', error);
       return limits;
     }
+  }
+
+  /** Bytes of the query that the client cut this one out of; 0 where nobody asks or says. */
+  async #wholeBytes(limits: Limits, { tenants, limitsContextHeader = '' }: QueryContext): Promise<number> {
+    if (!this.#options.perRequestLimits || limits.max_query_bytes_read === 0) return 0;
+    try {
+      return await contextBytes(limitsContextHeader, this.#options.sources, tenants);
+    } catch (error: unknown) {
+      this.#ignoreHeader('X-Loki-Query-Limits-Context', error);
+      return 0;
+    }
+  }
+
+  /** Goes on without a header that cannot be read, as Loki does. Rethrows other errors. */
+  #ignoreHeader(header: string, error: unknown): void {
+    if (!(error instanceof RequestLimitsError || error instanceof ParseError)) throw error;
+    this.#options.logger.warn('a header cannot be read and has no effect', { header, err: error });
   }
 
   async #metric(
@@ -248,7 +267,7 @@ export class Querier {
       const units = empty
         ? plan.scans.map(() => [])
         : await Promise.all(plan.scans.map((_, scan) => this.#unitsOf(plan, scan, context.tenants, stats)));
-      checkBytesRead(limits, bytesOf(units.flat()));
+      checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
       const partials = await session.scanMetric(plan, units);
       return plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
     });

@@ -90,6 +90,11 @@ test('sizes are compared whole for the query, and in parts of powers of two for 
   assert.equal(check(10 * KB, { max_query_bytes_read: 10 * KB }), null);
   assert.match(check(10 * KB + 1, { max_query_bytes_read: 10 * KB })!, /\(query: 10 KiB, limit: 10 KiB\)/);
   assert.equal(check(1e18, { max_query_bytes_read: 0, max_querier_bytes_read: 0 }), null);
+  assert.match(
+    refusal(() => checkBytesRead(limitsOf({ max_query_bytes_read: KB }), 10, 2 * KB))!,
+    /\(query: 2\.0 KiB, limit: 1\.0 KiB\)/,
+    'of a query that a client divided the whole counts',
+  );
   const parts = (bytes: number, part: number, max: number) =>
     check(bytes, { tsdb_max_bytes_per_shard: part, max_querier_bytes_read: max });
   assert.match(parts(4 * KB, 4 * KB, KB)!, /^un-shardable query too large .*\(query: 4\.0 KiB, limit: 1\.0 KiB\)/);

@@ -318,6 +318,26 @@ test('queries that would read too much are refused before they read', async () =
   );
 });
 
+test('a part of a query is refused when the whole would read too much', async () => {
+  const tenant = 'bytes';
+  const values = Array.from({ length: 100 }, (_, i): PushedValue => [`${agoNs(30) + BigInt(i)}`, 'x'.repeat(50)]);
+  await clientOf(tenant).mustPush([{ stream: { app: 'whole' }, values }]);
+  const params = { start: agoNs(5), end: agoNs(4) };
+  const ask = (context: unknown) =>
+    asked(tenant, 'sum(rate({app="whole"}[1m]))', params, {
+      'X-Loki-Query-Limits-Context': typeof context === 'string' ? context : JSON.stringify(context),
+    });
+  const [from, to] = [rfc3339(agoNs(60)), rfc3339(nowNs())];
+  const refused = /^400 the query would read too many bytes \(query: 4\.9 KiB, limit: 1\.0 KiB\)/;
+  assert.match(await ask({ expr: 'sum(rate({app="whole"}[1m]))', from, to }), refused);
+  assert.match(await ask({ expr: '{app="whole"} |= "x"', from, to }), refused);
+  assert.equal(await ask({ expr: '{app="other"}', from, to }), '200 ');
+  assert.equal(await ask({ expr: '{app="whole"}', from: to, to }), '200 ');
+  for (const wrong of ['no JSON', { expr: 5 }, { expr: '{', from, to }, { expr: '{app="whole"}' }]) {
+    assert.equal(await ask(wrong), '200 ', JSON.stringify(wrong));
+  }
+});
+
 test('a query that takes too long ends with 504', async () => {
   const line = JSON.stringify({ text: 'y'.repeat(200) });
   const values = Array.from({ length: 20_000 }, (_, i): PushedValue => [`${agoNs(1) + BigInt(i)}`, line]);
