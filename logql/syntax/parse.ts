@@ -1,3 +1,4 @@
+import { MAX_UNROLLED_SIZE, unrolledSize } from '../regex/index.ts';
 import { utf8Length } from '../units/index.ts';
 import type { Expr, LogSelectorExpr, Matcher } from './ast.ts';
 import { TreeBuilder } from './build.ts';
@@ -54,6 +55,7 @@ function read(text: string): { expr: Expr; builder: TreeBuilder } {
   if (nesting(tokens) > MAX_NESTING) {
     throw explain(text) ?? queryError(`query is nested too deeply (limit ${MAX_NESTING})`);
   }
+  if (unrolled(tokens) > MAX_UNROLLED_SIZE) throw queryError('error parsing regexp: expression too large');
   const builder = new TreeBuilder();
   parser ??= new QueryParser();
   const expr = parser.parse(tokens, builder);
@@ -63,6 +65,15 @@ function read(text: string): { expr: Expr; builder: TreeBuilder } {
   const refusal = builder.hasQuotedName ? explain(printExpr(expr)) : null;
   if (refusal !== null) throw refusal;
   return { expr, builder };
+}
+
+/** States that the counted repeats of all patterns add. Any text may be a pattern; others do not look like these. */
+function unrolled(tokens: readonly QueryToken[]): number {
+  let size = 0;
+  for (const { terminal, value } of tokens) {
+    if (terminal === 'STRING' && typeof value === 'string' && /\{\d/.test(value)) size += unrolledSize(value);
+  }
+  return size;
 }
 
 function nesting(tokens: readonly QueryToken[]): number {

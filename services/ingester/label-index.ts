@@ -1,5 +1,5 @@
 import type { Labels } from '../../logql/labels.ts';
-import { compileRegex } from '../../logql/regex/index.ts';
+import { compileRegex, type Regex, timedTest } from '../../logql/regex/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { Stream } from './stream.ts';
 
@@ -38,9 +38,12 @@ export class LabelIndex {
     }
   }
 
-  /** Streams that satisfy all matchers, starting from the matcher that leaves the fewest. */
+  /**
+   * Streams that satisfy all matchers, starting from the matcher that leaves the fewest. Throws RegexError, also when a
+   * pattern takes too long for all the values.
+   */
   *select(matchers: readonly Matcher[]): Generator<Stream> {
-    const tests = matchers.map(compileMatcher);
+    const tests = matchers.map((matcher) => compileMatcher(matcher, timedTest));
     let best: readonly Postings[] | null = null;
     let bestSize = Number.POSITIVE_INFINITY;
     for (const test of tests) {
@@ -79,25 +82,25 @@ interface LabelTest {
   matches(value: string): boolean;
 }
 
-/** Whether labels satisfy all matchers; a missing label has the value ''. */
+/** Whether labels satisfy all matchers; a missing label has the value ''. For a long life: time is not counted. */
 export function compileSelector(matchers: readonly Matcher[]): (labels: Labels) => boolean {
-  const tests = matchers.map(compileMatcher);
+  const tests = matchers.map((matcher) => compileMatcher(matcher, (regex) => (value) => regex.test(value)));
   return (labels) => tests.every(({ name, matches }) => matches(labelValue(labels, name)));
 }
 
-function compileMatcher({ name, op, value }: Matcher): LabelTest {
+function compileMatcher({ name, op, value }: Matcher, testOf: (regex: Regex) => (value: string) => boolean): LabelTest {
   switch (op) {
     case '=':
       return { name, value, matches: (actual) => actual === value };
     case '!=':
       return { name, value: null, matches: (actual) => actual !== value };
     case '=~': {
-      const regex = compileRegex(value, { anchored: true, dotAll: true });
-      return { name, value: null, matches: (actual) => regex.test(actual) };
+      const test = testOf(compileRegex(value, { anchored: true, dotAll: true }));
+      return { name, value: null, matches: test };
     }
     case '!~': {
-      const regex = compileRegex(value, { anchored: true, dotAll: true });
-      return { name, value: null, matches: (actual) => !regex.test(actual) };
+      const test = testOf(compileRegex(value, { anchored: true, dotAll: true }));
+      return { name, value: null, matches: (actual) => !test(actual) };
     }
     default:
       return op satisfies never;

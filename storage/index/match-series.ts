@@ -1,4 +1,4 @@
-import { compileRegex } from '../../logql/regex/index.ts';
+import { compileRegex, timedTest } from '../../logql/regex/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { SegmentFooter } from '../segment/index.ts';
 
@@ -29,8 +29,8 @@ function valueTest(op: Matcher['op'], value: string): (text: string) => boolean 
     case '=~':
     case '!~': {
       // Anchored, and a dot matches a line feed, as Prometheus' matchers have it.
-      const regex = compileRegex(value, { anchored: true, dotAll: true });
-      return op === '=~' ? (text) => regex.test(text) : (text) => !regex.test(text);
+      const matches = timedTest(compileRegex(value, { anchored: true, dotAll: true }));
+      return op === '=~' ? matches : (text) => !matches(text);
     }
     default:
       throw new TypeError(`no such matcher: ${op satisfies never}`);
