@@ -4,7 +4,7 @@ export interface CompactorConfig {
   /** How often retention and deletes are looked after; 0: as often as compaction. */
   readonly retentionIntervalMs: number;
   readonly retentionEnabled: boolean;
-  /** How long objects of dropped rows stay. */
+  /** How long objects stay once others hold their rows or the rows are dropped; longer while a query may read them. */
   readonly retentionDeleteDelayMs: number;
   readonly cancelPeriodMs: number;
   /** Largest segment to be made. */

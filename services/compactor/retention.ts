@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { parseMatchers } from '../../logql/syntax/index.ts';
 import { type Expiry, periodOf } from '../../storage/compaction/index.ts';
 import type { SegmentFooter } from '../../storage/segment/index.ts';
@@ -5,6 +6,8 @@ import type { Limits } from '../config/limits.ts';
 import type { PlannedSegment } from './plan.ts';
 
 const NS_PER_MS = 1_000_000;
+/** After so many streams other work of this thread gets its turn: rules may be patterns. */
+const SERIES_A_TURN = 1000;
 
 /** What the tenant's limits say as of `nowNs`; null when nothing ever expires. Throws ParseError. */
 export function expiryOf(limits: Limits, nowNs: bigint): Expiry | null {
@@ -54,6 +57,7 @@ export class RetentionPlan {
     let expired = 0;
     let dueNs = 2n ** 63n;
     for (let series = 0; series < footer.seriesCount; series++) {
+      if (series % SERIES_A_TURN === SERIES_A_TURN - 1) await setImmediate();
       const kept = period(footer.labelsOf(series));
       if (kept === 0n) continue;
       if (segment.maxNs < expiry.nowNs - kept) expired++;

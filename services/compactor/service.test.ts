@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { encodeBlocks } from '../../storage/block/index.ts';
 import type { TestRow } from '../../storage/block/testing/heads.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
+import { mergeSegments } from '../../storage/compaction/index.ts';
 import { MemoryStore } from '../../test/faults/memory-store.ts';
 import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import type { SegmentMerger } from './service.ts';
 import { flush, HOUR_MS, NOON_MS, rowsIn, startOver, TestClock } from './testing/setup.ts';
 
 const MINUTE_MS = 60_000;
@@ -41,7 +44,7 @@ describe('Compactor', () => {
     const store = new MemoryStore();
     const clock = new TestClock();
     await sixFlushes(store, clock);
-    const { catalog, compactor } = await startOver(store, clock);
+    const { catalog, compactor } = await startOver(store, clock, { config: { retentionDeleteDelayMs: 0 } });
     const segments = () => [...store.objects.keys()].filter((key) => key.startsWith('segments/'));
     await compactor.run();
     assert.equal(segments().length, 7);
@@ -188,6 +191,36 @@ describe('Compactor', () => {
     clock.ms += 10 * MINUTE_MS;
     await compactor.run();
     assert.equal(requests.pending('team-a').length, 0);
+  });
+
+  it('holds no more than the largest segment at once, however large the day', async () => {
+    const store = new MemoryStore();
+    const clock = new TestClock();
+    for (let i = 0; i < 60; i++) {
+      const rows = Array.from({ length: 40 }, (_, r) => ({
+        ns: ns(clock.ms + r),
+        line: createHash('sha512').update(`${i} ${r}`).digest('base64').repeat(5),
+      }));
+      await flush(store, clock, [[{ app: 'web' }, rows]]);
+      clock.ms += MINUTE_MS;
+    }
+    const maxSegmentBytes = 20_000;
+    const held: number[] = [];
+    const merger: SegmentMerger = {
+      merge: (request) => {
+        held.push(request.sources.reduce((sum, key) => sum + store.objects.get(key)!.length, 0));
+        return mergeSegments(store, request);
+      },
+      release: async () => {},
+    };
+    const { catalog, compactor } = await startOver(store, clock, { merger, config: { maxSegmentBytes } });
+    const before = await rowsIn(catalog, store);
+    const dayBytes = catalog.segments('team-a').reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (let i = 0; i < 5; i++) await compactor.run();
+    assert.ok(dayBytes > 5 * maxSegmentBytes && held.length > 5, `${dayBytes} bytes, ${held.length} merges`);
+    assert.ok(Math.max(...held) <= maxSegmentBytes);
+    assert.ok(catalog.segmentCount <= 20);
+    assert.deepEqual(await rowsIn(catalog, store), before);
   });
 
   it('goes on in the next run when the store failed', async () => {

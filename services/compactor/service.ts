@@ -332,10 +332,11 @@ export class Compactor {
     this.metrics.oldestPending.set(Math.max(0, ageMs) / 1000);
   }
 
-  #graceMs({ tenant, reason }: Replacement): number {
+  /** For queries under way, and for who copies the store meanwhile. */
+  #graceMs({ tenant }: Replacement): number {
     const { config, limits } = this.#o;
     const queriesMs = (limits.for(tenant).query_timeout || UNLIMITED_QUERY_MS) + GRACE_MS;
-    return reason === 'compaction' ? queriesMs : Math.max(queriesMs, config.retentionDeleteDelayMs);
+    return Math.max(queriesMs, config.retentionDeleteDelayMs);
   }
 }
 

@@ -391,7 +391,7 @@ export const schema = {
     retention_delete_delay: duration(
       2 * HOUR,
       'compactor.retention-delete-delay',
-      'How long objects stay once the rows in them are dropped.',
+      'How long objects stay once others hold their rows or the rows are dropped.',
       { min: 0 },
     ),
     delete_request_store: text(
