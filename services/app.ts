@@ -273,6 +273,7 @@ export class App {
         ...ringRoutes({
           members: () => membership.all(),
           nowMs: () => clock.nowMs(),
+          findsPatterns: patterns !== null,
         }),
         ...adminRoutes({
           config,

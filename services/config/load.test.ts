@@ -157,3 +157,10 @@ test('TLS is refused rather than ignored', () => {
     /-server\.grpc-tls-cert-path: TLS is not served/,
   );
 });
+
+test('a blocked query with a regular expression that is none is refused', () => {
+  assert.deepEqual(problemsOf('limits_config:\n  blocked_queries: [{pattern: "a[", regex: true}]\n'), [
+    'loki.yaml:2: limits_config.blocked_queries: expected pattern as a regular expression: ' +
+      'error parsing regexp: missing closing ]: `[`',
+  ]);
+});

@@ -8,7 +8,7 @@ import { parseScalar, walkFields } from './field.ts';
 import { formatDurationMs, formatSizeBytes, presentValue } from './format-value.ts';
 import { defaultLimits } from './limits.ts';
 import { loadConfig } from './load.ts';
-import { configurationDocs, presentLimits, printConfig } from './print.ts';
+import { configurationDocs, presentLimits, presentLimitsDiff, printConfig } from './print.ts';
 import { readYaml } from './read-yaml.ts';
 import { schema } from './schema.ts';
 
@@ -65,8 +65,27 @@ test('limits are shown with units, and only the ones that are asked for', () => 
   assert.equal(shown['max_query_length'], '30d1h');
 });
 
+test('limits inside of lists and mappings are shown with units too, and what differs can be shown alone', () => {
+  const limits = {
+    ...defaultLimits,
+    retention_stream: [{ selector: '{a="b"}', priority: 1, period: 86_400_000 }],
+    block_ingestion_policy_until: { mine: Date.UTC(2099, 0) },
+    max_query_lookback: 31_536_000_000,
+  };
+  assert.deepEqual(presentLimitsDiff(limits, defaultLimits), {
+    block_ingestion_policy_until: { mine: '2099-01-01T00:00:00Z' },
+    max_query_lookback: '1y',
+    retention_stream: [{ selector: '{a="b"}', priority: 1, period: '1d' }],
+  });
+  assert.deepEqual(presentLimitsDiff(defaultLimits, defaultLimits), {});
+});
+
 test('durations and sizes are written in the largest units that are exact', () => {
   assert.deepEqual([0, 500, 90_000, 5_400_000, -1e-6].map(formatDurationMs), ['0s', '500ms', '1m30s', '1h30m', '-1ns']);
+  assert.deepEqual(
+    [7, 8, 365, 372].map((days) => formatDurationMs(days * 86_400_000)),
+    ['1w', '8d', '1y', '372d'],
+  );
   assert.deepEqual([0, 5, 1536 * 1024, 1024 ** 3].map(formatSizeBytes), ['0B', '5B', '1536KB', '1GB']);
 });
 

@@ -15,11 +15,14 @@ export interface RingMember {
 export interface RingPageOptions {
   readonly members: () => readonly RingMember[];
   readonly nowMs: () => number;
+  /** `/pattern/ring` is there only with a pattern ingester. */
+  readonly findsPatterns?: boolean;
 }
 
-/** `/ring`: a page for people, JSON for programs that ask for it. `/distributor/ring` shows the same process. */
+/** `/ring`: a page for people, JSON for programs that ask for it. The other rings show the same process. */
 export function ringRoutes(options: RingPageOptions): Route[] {
-  return ['/ring', '/distributor/ring'].map((path) => ({
+  const paths = ['/ring', '/distributor/ring', ...(options.findsPatterns ? ['/pattern/ring'] : [])];
+  return paths.map((path) => ({
     methods: ['GET'],
     path,
     name: path.slice(1).replace('/', '_'),

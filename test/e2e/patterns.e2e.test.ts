@@ -44,6 +44,7 @@ test('patterns of pushed lines are counted by level in intervals of ten seconds'
   assert.deepEqual((await new TestClient(server.url, 'b').json<Answer>('/loki/api/v1/patterns', params)).data, []);
   assert.equal(await client.metric('loki_pattern_ingester_lines_total'), 99);
   assert.match((await client.get('/services')).text, /^pattern-ingester => Running$/m);
+  assert.equal((await client.get('/pattern/ring')).status, 200);
   const limits = await client.json<{ pattern_ingester_enabled: boolean }>('/loki/api/v1/drilldown-limits');
   assert.equal(limits.pattern_ingester_enabled, true);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
@@ -54,6 +55,7 @@ test('without a pattern ingester patterns are an empty 404 for a tenant', async 
   const path = '/loki/api/v1/patterns';
   const { status, text } = await new TestClient(server.url, 'a').get(path, { query: '{app="web"}' });
   assert.deepEqual([status, text], [404, '']);
+  assert.equal((await fetch(`${server.url}/pattern/ring`)).status, 404);
   const nobody = await new TestClient(server.url).get(path, { query: '{app="web"}' });
   assert.deepEqual([nobody.status, nobody.text], [401, 'no org id\n']);
 });
