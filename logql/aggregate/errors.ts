@@ -42,7 +42,7 @@ export class QueryTooLargeError extends Error {
   readonly code = 'query_too_large';
   readonly limit: number;
 
-  constructor(what: 'aggregates' | 'samples' | 'entries', limit: number) {
+  constructor(what: 'aggregates' | 'samples' | 'entries' | 'series', limit: number) {
     super(
       `query would hold more than ${limit} ${what} in memory; consider adding more specific stream selectors, reducing ` +
         'the time range, grouping by fewer labels, or using a larger step',

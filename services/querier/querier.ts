@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { evaluatePlan, type Matrix, type MetricResult, mergePartials } from '../../logql/aggregate/index.ts';
+import type { MetricResult } from '../../logql/aggregate/index.ts';
 import { alignRange, conditionOf, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
@@ -263,15 +263,14 @@ export class Querier {
     const { maxSeries, truncate } = context.partialSeries
       ? { maxSeries: 0, truncate: limits.max_query_series }
       : { maxSeries: limits.max_query_series, truncate: 0 };
-    const matrices = await this.#timed(limits, context, stats, async (session): Promise<Matrix[]> => {
+    let result = await this.#timed(limits, context, stats, async (session) => {
       const units = empty
         ? plan.scans.map(() => [])
         : await Promise.all(plan.scans.map((_, scan) => this.#unitsOf(plan, scan, context.tenants, stats)));
       checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
       const partials = await session.scanMetric(plan, units);
-      return plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
+      return session.evaluate(plan, partials, maxSeries);
     });
-    let result = evaluatePlan(plan, matrices, maxSeries);
     const warnings = warningsOf(stats);
     if (truncate > 0 && result.kind !== 'scalar' && result.matrix.series.length > truncate) {
       const { timesMs, series } = result.matrix;

@@ -1,5 +1,5 @@
-import type { AccumulatorPartial, LogPartial } from '../../logql/aggregate/index.ts';
-import type { LogPlan, RangeScan } from '../../logql/plan/index.ts';
+import type { AccumulatorPartial, LogPartial, MetricResult } from '../../logql/aggregate/index.ts';
+import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
 import type { BlockLimits } from '../block/index.ts';
 import type { HeadColumns } from '../block/types.ts';
 import type { MergeRequest } from '../compaction/index.ts';
@@ -48,6 +48,16 @@ export interface FinishMetricRequest {
   readonly session: number;
 }
 
+/** Merges partials and evaluates a metric query over them (`MetricResult`): what would hold up the main thread. */
+export interface EvaluateMetricRequest {
+  readonly kind: 'evaluate_metric';
+  readonly plan: MetricPlan;
+  /** Of each scan of the plan. Moved to the worker. */
+  readonly partials: readonly (readonly AccumulatorPartial[])[];
+  /** 0: no limit. */
+  readonly maxSeries: number;
+}
+
 /** Forgets a session. Has no answer. */
 export interface CloseRequest {
   readonly kind: 'close';
@@ -66,6 +76,7 @@ export type WorkerRequest =
   | ScanLogRequest
   | ScanMetricRequest
   | FinishMetricRequest
+  | EvaluateMetricRequest
   | CloseRequest;
 
 export interface LogScanResult {
@@ -79,6 +90,10 @@ export interface MetricScanResult {
 export interface MetricFinishResult {
   /** Per scan of the plan one a tenant that the worker has seen units of; empty when it has seen none. */
   readonly partials: readonly (readonly AccumulatorPartial[])[];
+}
+
+export interface MetricEvaluationResult {
+  readonly result: MetricResult;
 }
 
 export interface WorkerMessage {

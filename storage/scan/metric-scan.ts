@@ -1,4 +1,4 @@
-import { type AccumulatorPartial, RangeAccumulator } from '../../logql/aggregate/index.ts';
+import { type AccumulatorPartial, QueryTooLargeError, RangeAccumulator } from '../../logql/aggregate/index.ts';
 import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock, type WantedColumns } from './block-source.ts';
@@ -6,6 +6,9 @@ import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
 import { keepsTenant, withTenant } from './tenant-label.ts';
 import type { ScanUnit } from './units.ts';
+
+/** Label sets that a thread keeps for a scan. A million of them were 4 GB, and a minute to put together. */
+const MAX_SERIES = 250_000;
 
 /** One scan of a metric query in one thread and for one tenant: feeds the samples of unit after unit to an accumulator. */
 export class MetricScan {
@@ -43,6 +46,7 @@ export class MetricScan {
     for (let i = 0; i < blocks.length; i++) {
       if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
       this.#addBlock(unit, blocks[i]!, i, stats);
+      if (this.#pipeline.groups.length > MAX_SERIES) throw new QueryTooLargeError('series', MAX_SERIES);
     }
   }
 

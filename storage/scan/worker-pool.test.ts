@@ -3,13 +3,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { mergePartials } from '../../logql/aggregate/index.ts';
+import { mergePartials, transferablesOf } from '../../logql/aggregate/index.ts';
 import { type LogPlan, type MetricPlan, planQuery } from '../../logql/plan/index.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import { defaultBlockLimits } from '../block/index.ts';
 import type { EncodedBlock, HeadColumns } from '../block/types.ts';
 import { silentLogger } from '../host/logger.ts';
-import type { LogScanResult, MetricFinishResult, MetricScanResult, ScanMetricRequest } from './messages.ts';
+import type {
+  LogScanResult,
+  MetricEvaluationResult,
+  MetricFinishResult,
+  MetricScanResult,
+  ScanMetricRequest,
+} from './messages.ts';
 import { PoolBlockEncoder } from './pool-block-encoder.ts';
 import { groupOverlapping, headRef, memoryRef } from './units.ts';
 import { WorkerLostError, WorkerPool } from './worker-pool.ts';
@@ -116,6 +122,40 @@ test('a row that stands in a block and in a head counts once', async () => {
   // The row exactly at the start lies outside of (start, end].
   assert.deepEqual([...matrix.series[0]!.values], [59]);
   assert.equal(stats.duplicates, 50);
+});
+
+test('a worker evaluates what would hold up the main thread, and errors keep their code', async () => {
+  const plan = planQuery(parseQuery('sum(count_over_time({app="a"}[10s]))'), { ...params, instant: false });
+  const session = 11;
+  const run = async (maxSeries: number) => {
+    await pool.run<MetricScanResult>({ ...metricRequest(plan as MetricPlan, await encoded(100)), session });
+    const { partials } = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session });
+    const transfer = partials.flat().flatMap(transferablesOf);
+    const request = { kind: 'evaluate_metric' as const, plan: plan as MetricPlan, partials, maxSeries };
+    const evaluated = await pool.run<MetricEvaluationResult>(request, { transfer });
+    assert.equal(
+      transfer.every((buffer) => buffer.detached),
+      true,
+    );
+    return evaluated;
+  };
+  const { result } = await run(1);
+  assert.ok(result.kind === 'matrix');
+  const [series] = result.matrix.series;
+  assert.deepEqual([...series!.values.slice(0, 12)], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10]);
+  const both = planQuery(parseQuery('count_over_time({app="a"}[10s])'), { ...params, instant: false }) as MetricPlan;
+  const partials = await Promise.all(
+    ['x', 'y'].map(async (pod) => {
+      const request = metricRequest(both, await encoded(10));
+      const units = groupOverlapping([['pod', pod]], (await encoded(10)).map(memoryRef));
+      await pool.run({ ...request, session, parts: [{ scan: 0, units }] });
+      const finished = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session });
+      return finished.partials[0] ?? [];
+    }),
+  );
+  await assert.rejects(pool.run({ kind: 'evaluate_metric', plan: both, partials: [partials.flat()], maxSeries: 1 }), {
+    code: 'series_limit',
+  });
 });
 
 test('a cancelled scan ends with its own code', async () => {

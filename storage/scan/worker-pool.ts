@@ -23,6 +23,8 @@ export interface WorkOptions {
   readonly signal?: AbortSignal;
   /** Only this worker (an index below `size`) may do it. */
   readonly worker?: number;
+  /** Moved to the worker instead of copied: what is in them is lost here. */
+  readonly transfer?: readonly ArrayBuffer[];
   /** Whose work it is: owners take turns while more waits than there are workers for. */
   readonly owner?: string;
 }
@@ -30,6 +32,7 @@ export interface WorkOptions {
 interface Job extends Queued {
   readonly id: number;
   readonly request: WorkerRequest;
+  readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly worker: number | null;
@@ -82,6 +85,7 @@ export class WorkerPool {
       const job: Job = {
         id: this.#nextId++,
         request,
+        transfer: options.transfer ?? [],
         owner: options.owner ?? '',
         isEncoding: request.kind === 'encode',
         worker: options.worker ?? null,
@@ -135,7 +139,7 @@ export class WorkerPool {
       if (job === null) return; // what waits is for workers that are busy
       const worker = this.#free(job.worker)!;
       try {
-        worker.post({ id: job.id, request: job.request });
+        worker.post({ id: job.id, request: job.request }, job.transfer);
       } catch (error: unknown) {
         job.reject(new Error('a job cannot be sent to its worker', { cause: error }));
         continue;
@@ -220,9 +224,9 @@ class PoolWorker {
   }
 
   /** A worker with work keeps the process alive; an idle one does not. */
-  post(message: { id: number; request: WorkerRequest }): void {
+  post(message: { id: number; request: WorkerRequest }, transfer: readonly ArrayBuffer[] = []): void {
     this.#thread.ref();
-    this.#thread.postMessage(message);
+    this.#thread.postMessage(message, [...transfer]);
   }
 
   idle(): void {

@@ -1,6 +1,12 @@
 /** The entry of a worker thread: encodes blocks, scans them, and merges segments. Jobs run one after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type LogPartial, logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
+import {
+  evaluatePlan,
+  type LogPartial,
+  logTransferables,
+  mergePartials,
+  transferablesOf,
+} from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
 import { mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
@@ -8,8 +14,10 @@ import { BlockSource } from './block-source.ts';
 import { LogScan } from './log-scan.ts';
 import {
   type CloseRequest,
+  type EvaluateMetricRequest,
   type FinishMetricRequest,
   type LogScanResult,
+  type MetricEvaluationResult,
   type MetricFinishResult,
   type MetricScanResult,
   ScanCancelledError,
@@ -60,6 +68,8 @@ class ScanWorker {
         return this.#scanMetric(request);
       case 'finish_metric':
         return this.#finishMetric(request);
+      case 'evaluate_metric':
+        return evaluateMetric(request);
       default:
         return request satisfies never;
     }
@@ -113,6 +123,19 @@ class ScanWorker {
     const transfer = partials.flat().flatMap(transferablesOf);
     return { value: { partials } satisfies MetricFinishResult, transfer };
   }
+}
+
+function evaluateMetric({ plan, partials, maxSeries }: EvaluateMetricRequest): Done {
+  const matrices = plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
+  const result = evaluatePlan(plan, matrices, maxSeries);
+  const buffers = new Set<ArrayBuffer>(); // series may share one, and none may be moved twice
+  if (result.kind !== 'scalar') {
+    buffers.add(result.matrix.timesMs.buffer as ArrayBuffer);
+    for (const { values, present } of result.matrix.series) {
+      buffers.add(values.buffer as ArrayBuffer).add(present.buffer as ArrayBuffer);
+    }
+  }
+  return { value: { result } satisfies MetricEvaluationResult, transfer: [...buffers] };
 }
 
 function refuseCancelled(cancel: Int32Array): void {
