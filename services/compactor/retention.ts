@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { parseMatchers } from '../../logql/syntax/index.ts';
+import type { Matcher } from '../../logql/syntax/ast.ts';
+import { ParseError, parseMatchers } from '../../logql/syntax/index.ts';
 import { type Expiry, periodOf } from '../../storage/compaction/index.ts';
 import type { SegmentFooter } from '../../storage/segment/index.ts';
 import type { Limits } from '../config/limits.ts';
@@ -9,7 +10,12 @@ const NS_PER_MS = 1_000_000;
 /** After so many streams other work of this thread gets its turn: rules may be patterns. */
 const SERIES_A_TURN = 1000;
 
-/** What the tenant's limits say as of `nowNs`; null when nothing ever expires. Throws ParseError. */
+/** A rule of `retention_stream` is about no streams that one could tell. */
+export class RetentionRuleError extends Error {
+  readonly code = 'bad_retention_rule';
+}
+
+/** What the tenant's limits say as of `nowNs`; null when nothing ever expires. Throws RetentionRuleError. */
 export function expiryOf(limits: Limits, nowNs: bigint): Expiry | null {
   const { retention_period, retention_stream } = limits;
   if (retention_period <= 0 && retention_stream.length === 0) return null;
@@ -17,11 +23,22 @@ export function expiryOf(limits: Limits, nowNs: bigint): Expiry | null {
     nowNs,
     periodNs: periodNs(retention_period),
     streams: retention_stream.map(({ selector, priority, period }) => ({
-      matchers: parseMatchers(selector, { mayMatchAll: true }),
+      matchers: matchersOf(selector),
       priority,
       periodNs: periodNs(period),
     })),
   };
+}
+
+function matchersOf(selector: string): readonly Matcher[] {
+  try {
+    return parseMatchers(selector, { mayMatchAll: true });
+  } catch (cause: unknown) {
+    if (!(cause instanceof ParseError)) throw cause;
+    throw new RetentionRuleError(`limits_config.retention_stream: invalid labels matchers: ${cause.message}`, {
+      cause,
+    });
+  }
 }
 
 const periodNs = (ms: number): bigint => BigInt(Math.max(0, Math.round(ms * NS_PER_MS)));

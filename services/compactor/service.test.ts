@@ -6,7 +6,9 @@ import type { TestRow } from '../../storage/block/testing/heads.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
 import { mergeSegments } from '../../storage/compaction/index.ts';
 import { MemoryStore } from '../../test/faults/memory-store.ts';
+import { defaultLimits } from '../config/limits.ts';
 import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import { expiryOf } from './retention.ts';
 import type { SegmentMerger } from './service.ts';
 import { flush, HOUR_MS, NOON_MS, rowsIn, startOver, TestClock } from './testing/setup.ts';
 
@@ -145,6 +147,17 @@ describe('Compactor', () => {
     clock.ms += 24 * 30 * HOUR_MS;
     await compactor.run();
     assert.deepEqual(await left(), new Set());
+  });
+
+  it('refuses rules of retention that select nothing one could tell', () => {
+    const limits = {
+      ...defaultLimits,
+      retention_stream: [{ selector: '{app="a"', priority: 0, period: 24 * HOUR_MS }],
+    };
+    assert.throws(() => expiryOf(limits, 0n), {
+      code: 'bad_retention_rule',
+      message: /^limits_config\.retention_stream: invalid labels matchers: parse error at line 1, col 9: /,
+    });
   });
 
   it('carries out delete requests once they cannot be taken back, inclusive at both ends', async () => {
