@@ -65,8 +65,14 @@ export function parseGoDuration(text: string): number {
   return negative ? -total : total;
 }
 
-/** Go's `Duration.String`: `1h30m0s`, `1.5ms`, `0s`. */
-export function formatGoDuration(ns: number): string {
+/** Go's `Duration.String`: `1h30m0s`, `1.5ms`, `0s`. A bigint prints exactly beyond 104 days, too. */
+export function formatGoDuration(ns: number | bigint): string {
+  if (typeof ns === 'bigint') {
+    const hours = ns / BigInt(HOUR);
+    if (hours < 0n || hours < 1000n) return formatGoDuration(Number(ns));
+    const rest = formatGoDuration(Number(ns % BigInt(HOUR)) + HOUR); // at least an hour, so that minutes are printed
+    return `${hours}${rest.slice(rest.indexOf('h'))}`;
+  }
   if (ns === 0) return '0s';
   const sign = ns < 0 ? '-' : '';
   const value = Math.abs(ns);

@@ -324,3 +324,9 @@ describe('UTF-8 form', () => {
     assert.throws(() => utf8At('aé', 3), RangeError);
   });
 });
+
+test('a bigint duration prints exactly beyond 104 days', () => {
+  assert.equal(formatGoDuration(498_737n * 3_600_000_000_000n + 622_072_000_000n), '498737h10m22.072s');
+  assert.equal(formatGoDuration(2_595_601_000_000_000n), '721h0m1s');
+  assert.equal(formatGoDuration(-1_500_000_000n), '-1.5s');
+});

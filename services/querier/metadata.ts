@@ -15,6 +15,8 @@ import { aggregateVolumes, type Volume, type VolumeOptions } from './volume.ts';
 /** All that lies in the memory of an ingester, whatever its time. */
 const ANY_TIME = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n } as const;
 
+const DAY_NS = 86_400_000_000_000n;
+
 /** A range that ends before it starts. Loki's frontend splits it into no parts, and has nothing to merge. */
 export class NoResponseError extends Error {
   readonly code = 'no_response';
@@ -59,7 +61,7 @@ export class Metadata {
     for (const tenant of ids) {
       const before = names.size;
       const [stored, recent] = await Promise.all([
-        this.#sources.catalog.labelNames({ tenant, matchers, ...bounds }),
+        this.#sources.catalog.labelNames({ tenant, matchers, ...wholeDays(bounds) }),
         this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
       ]);
       for (const name of stored) names.add(name);
@@ -78,7 +80,7 @@ export class Metadata {
     const values = new Set<string>();
     for (const tenant of ids) {
       const [stored, recent] = await Promise.all([
-        this.#sources.catalog.labelValues({ tenant, matchers, ...bounds }, name),
+        this.#sources.catalog.labelValues({ tenant, matchers, ...wholeDays(bounds) }, name),
         this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
       ]);
       for (const value of stored) values.add(value);
@@ -197,4 +199,10 @@ export class Metadata {
     const limits = strictest(tenants.ids.map((id) => this.#limits.for(id)));
     return limitBounds(limits, asked, this.#clock.nowNs());
   }
+}
+
+/** Loki's index knows the labels of a day (UTC), and names all of them whatever part of the day is asked for. */
+function wholeDays({ startNs, endNs }: Bounds): Bounds {
+  const from = startNs - (((startNs % DAY_NS) + DAY_NS) % DAY_NS);
+  return { startNs: from, endNs: endNs - (((endNs % DAY_NS) + DAY_NS) % DAY_NS) + DAY_NS - 1n };
 }

@@ -65,7 +65,7 @@ export function limitBounds(limits: Limits, bounds: Bounds, nowNs: bigint): Boun
     const length = (endNs / MS - startNs / MS) * MS;
     if (length > BigInt(Math.round(limits.max_query_length * NS_PER_MS))) {
       throw new QueryLimitError(
-        `the query time range exceeds the limit (query length: ${formatGoDuration(Number(length))}, ` +
+        `the query time range exceeds the limit (query length: ${formatGoDuration(length)}, ` +
           `limit: ${formatPrometheusDuration(limits.max_query_length * NS_PER_MS)})`,
       );
     }
