@@ -10,6 +10,9 @@ import { TestServer } from '../harness/server.ts';
 /** 32-bit FNV-1 of `{app="hash"}`, as Loki logs it. */
 const HASH_OF_QUERY = 1434247847;
 
+/** Streams of one team are under a policy of their own. */
+const FINANCE = { finance: [{ selector: '{team="finance"}', priority: 1 }] };
+
 /** One tenant a limit, in the runtime file. */
 const TENANTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   rate: { ingestion_rate_mb: 0.0001, ingestion_burst_size_mb: 0.0001 },
@@ -30,6 +33,13 @@ const TENANTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   blocked: { block_ingestion_until: '2099-01-01T00:00:00Z' },
   'blocked-quiet': { block_ingestion_until: '2099-01-01T00:00:00Z', block_ingestion_status_code: 200 },
   'enforced-labels': { enforced_labels: ['env', 'team'] },
+  'policy-labels': { policy_stream_mapping: FINANCE, policy_enforced_labels: { finance: ['cost'] } },
+  'policy-blocked': {
+    policy_stream_mapping: FINANCE,
+    block_ingestion_policy_until: { finance: '2099-01-01T00:00:00Z' },
+  },
+  duplicates: { increment_duplicate_timestamp: true },
+  discovery: { discover_service_name: ['team'], discover_log_levels: true, log_level_fields: ['weight'] },
   entries: { max_entries_limit_per_query: 5 },
   length: { max_query_length: '1h' },
   lookback: { max_query_lookback: '1h' },
@@ -182,6 +192,38 @@ test('pushes beyond the limits of lines and labels are refused with what was wro
 test('long lines are cut where the tenant wants it', async () => {
   assert.equal(await pushed('truncate', streamOf('0123456789abc')), '204 ');
   assert.deepEqual(linesOf(await clientOf('truncate').range({ query: '{app="x"}' })), ['0123456...']);
+});
+
+test('policies hold for the streams that they name', async () => {
+  const own = streamOf('a line', { labels: { team: 'finance' } });
+  const other = streamOf('a line', { labels: { team: 'sales' } });
+  assert.equal(
+    await pushed('policy-labels', own),
+    `400 missing required labels 'cost' for user 'policy-labels' for stream '{team="finance"}' (policy: 'finance')\n`,
+  );
+  assert.equal(
+    await pushed('policy-blocked', own),
+    `260 ingestion blocked for user 'policy-blocked' (policy: 'finance') until '2099-01-01T00:00:00Z' with status code '260'\n`,
+  );
+  for (const tenant of ['policy-labels', 'policy-blocked']) assert.equal(await pushed(tenant, other), '204 ', tenant);
+});
+
+test('what is discovered in lines, and what becomes of equal timestamps, is a matter of the tenant', async () => {
+  const atNs = nowNs();
+  const lines = ['weight=error first', 'second'].map(
+    (line) => streamOf(line, { labels: { team: 'a' }, atNs }).values[0]!,
+  );
+  for (const tenant of ['discovery', 'duplicates']) {
+    await clientOf(tenant).mustPush([{ stream: { team: 'a' }, values: lines }]);
+  }
+  const found = await clientOf('discovery').range({
+    query: '{service_name="a"} | detected_level="error"',
+    end: atNs + 9n,
+  });
+  assert.deepEqual(linesOf(found), ['weight=error first']);
+  const query = { query: '{team="a"}', direction: 'forward', end: atNs + 9n };
+  const times = (await clientOf('duplicates').range(query)).result[0]!.values.map(([ns]) => BigInt(ns) - atNs);
+  assert.deepEqual(times, [0n, 1n]);
 });
 
 test('too many bytes and too many streams are refused with 429', async () => {
