@@ -1,9 +1,17 @@
-import { alignRange, describePlan, type PlanDescription, type PlanParams, planQuery } from '../../logql/plan/index.ts';
+import {
+  alignRange,
+  conditionOf,
+  describePlan,
+  type PlanDescription,
+  type PlanParams,
+  planQuery,
+  type RowCondition,
+} from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
-import type { Matcher } from '../../logql/syntax/ast.ts';
+import type { Matcher, Stage } from '../../logql/syntax/ast.ts';
 import { parseQuery, printExpr } from '../../logql/syntax/index.ts';
 import type { Tenants } from '../http/types.ts';
-import { type Sources, selectStreams } from './select.ts';
+import { type SelectedStream, type Selection, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
 
 /** What a query would do: its plan, and what that would read now. */
@@ -17,7 +25,7 @@ export interface Explanation {
 
 /** What one scan would open. */
 export interface SelectionFigures {
-  /** Streams with blocks in the time of the scan. */
+  /** Streams with blocks to be opened. */
   readonly streams: number;
   readonly blocks: {
     /** Of matching streams, at any time. */
@@ -54,38 +62,44 @@ export async function explainQuery(
       ? params
       : { ...params, ...alignRange(params.startNs, params.endNs, params.stepNs) };
   const plan = planQuery(expr, aligned);
-  const figuresOf = (matchers: readonly Matcher[], startNs: bigint, endNs: bigint) =>
-    selectionFigures(
-      { tenants, matchers, tenantMatchers: plan.kind === 'log' ? 'choose' : 'ignore', startNs, endNs },
-      sources,
-    );
+  const tenantMatchers = plan.kind === 'log' ? 'choose' : 'ignore';
+  const figuresOf = (matchers: readonly Matcher[], stages: readonly Stage[], startNs: bigint, endNs: bigint) =>
+    selectionFigures({ tenants, matchers, tenantMatchers, startNs, endNs }, conditionOf(stages), sources);
   const selection =
     plan.kind === 'log'
-      ? [await figuresOf(plan.matchers, plan.startNs, plan.endNs - 1n)]
-      : await Promise.all(plan.scans.map((scan) => figuresOf(scan.matchers, scan.readAfterNs + 1n, scan.readUntilNs)));
+      ? [await figuresOf(plan.matchers, plan.stages, plan.startNs, plan.endNs - 1n)]
+      : await Promise.all(
+          plan.scans.map((scan) => figuresOf(scan.matchers, scan.stages, scan.readAfterNs + 1n, scan.readUntilNs)),
+        );
   return { query: printExpr(expr), plan: describePlan(plan), selection };
 }
 
 async function selectionFigures(
-  selection: Parameters<typeof selectStreams>[1],
+  selection: Selection,
+  condition: RowCondition | null,
   sources: Sources,
 ): Promise<SelectionFigures> {
   const everywhen = { ...selection, startNs: INT64_MIN, endNs: INT64_MAX };
-  const all = await selectStreams(sources, everywhen, new QueryStats());
-  const inTime = await selectStreams(sources, selection, new QueryStats());
-  const considered = all.reduce((sum, { blocks }) => sum + blocks.length, 0);
-  const blocks = inTime.flatMap((stream) => stream.blocks);
+  const considered = countBlocks(await selectStreams(sources, everywhen, new QueryStats()));
+  const inTime = countBlocks(await selectStreams(sources, selection, new QueryStats()));
+  const streams = await selectStreams(sources, { ...selection, condition }, new QueryStats());
+  const blocks = streams.flatMap((stream) => stream.blocks);
   const stored = blocks.filter(({ kind }) => kind === 'stored').length;
   return {
-    streams: inTime.length,
+    streams: streams.length,
     blocks: {
       considered,
       stored,
       recent: blocks.length - stored,
-      skippedByTime: Math.max(0, considered - blocks.length), // rows may arrive between the two looks
-      skippedByFilter: 0,
+      // Rows may arrive between two looks.
+      skippedByTime: Math.max(0, considered - inTime),
+      skippedByFilter: Math.max(0, inTime - blocks.length),
     },
     rows: blocks.reduce((sum, { rowCount }) => sum + rowCount, 0),
     lineBytes: blocks.reduce((sum, { lineBytes }) => sum + lineBytes, 0),
   };
+}
+
+function countBlocks(streams: readonly SelectedStream[]): number {
+  return streams.reduce((sum, { blocks }) => sum + blocks.length, 0);
 }

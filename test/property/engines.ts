@@ -8,12 +8,13 @@ import {
 } from '../../logql/aggregate/index.ts';
 import { streamRank } from '../../logql/label-hash.ts';
 import { compareLabels, type Labels, labelsKey } from '../../logql/labels.ts';
-import { type PlanParams, planQuery } from '../../logql/plan/index.ts';
+import { conditionOf, type PlanParams, planQuery, type RangeScan } from '../../logql/plan/index.ts';
 import { compileMatchers } from '../../logql/stages/index.ts';
 import { blockOf } from '../../logql/stages/testing/block-of.ts';
 import type { Expr } from '../../logql/syntax/ast.ts';
 import { encodeBlocks } from '../../storage/block/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
+import { compileFilterTest } from '../../storage/filter/index.ts';
 import type { ObjectStore } from '../../storage/objectstore/index.ts';
 import { BlockSource } from '../../storage/scan/block-source.ts';
 import { LogScan } from '../../storage/scan/log-scan.ts';
@@ -91,6 +92,7 @@ export const throughBlocks: Engine = {
     const stored = new Map<string, Uint8Array>();
     const store: Pick<ObjectStore, 'getSync'> = { getSync: (key) => stored.get(key)! };
     const source = new BlockSource(store as ObjectStore);
+    const filters = new Map<BlockRef, Uint8Array>();
     const streams = byStream(rows).map((members) => {
       const blocks = cutInto(members, cuts).flatMap((piece, i): BlockRef[] => {
         const head = headOf(piece.map(({ timestampNs, line, metadata }) => ({ ns: timestampNs, line, metadata })));
@@ -98,18 +100,32 @@ export const throughBlocks: Engine = {
         if (kind === 0) return [headRef(head)!];
         return encodeBlocks(head, { maxRows: 1 + (cuts.at(-1) ?? 3), maxLineBytes: 2 ** 20, maxSpanNs: 2 ** 52 }).map(
           (block) => {
-            if (kind === 1) return memoryRef(block);
+            const keep = (ref: BlockRef): BlockRef => {
+              filters.set(ref, block.filter);
+              return ref;
+            };
+            if (kind === 1) return keep(memoryRef(block));
             const key = `segment-${stored.size}`;
             stored.set(key, block.bytes);
-            return storedRef(key, 0, block.bytes.length, block.stats);
+            return keep(storedRef(key, 0, block.bytes.length, block.stats));
           },
         );
       });
-      return { labels: members[0]!.stream, units: groupOverlapping(members[0]!.stream, blocks) };
+      return { labels: members[0]!.stream, blocks };
     });
-    const unitsOf = (matchers: Parameters<typeof compileMatchers>[0]): ScanUnit[] => {
+    /** Without blocks whose filters say that no row can matter. */
+    const unitsOf = ({ matchers, stages }: Pick<RangeScan, 'matchers' | 'stages'>): ScanUnit[] => {
       const matches = compileMatchers(matchers);
-      return streams.filter(({ labels }) => matches(labels)).flatMap(({ units }) => units);
+      const test = compileFilterTest(conditionOf(stages));
+      return streams
+        .filter(({ labels }) => matches(labels))
+        .flatMap(({ labels, blocks }) => {
+          const kept = blocks.filter((ref) => {
+            const filter = filters.get(ref);
+            return filter === undefined || test === null || test(labels, filter, 0, filter.length);
+          });
+          return groupOverlapping(labels, kept);
+        });
     };
     const workers = 1 + ((cuts[0] ?? 0) % 3);
     const share = (units: readonly ScanUnit[], worker: number) => units.filter((_, i) => i % workers === worker);
@@ -119,7 +135,7 @@ export const throughBlocks: Engine = {
     if (plan.kind === 'log') {
       const merger = new LogMerger(plan);
       const backward = plan.direction === 'backward';
-      const units = unitsOf(plan.matchers).sort((a, b) => Number(backward ? b.maxNs - a.maxNs : a.minNs - b.minNs));
+      const units = unitsOf(plan).sort((a, b) => Number(backward ? b.maxNs - a.maxNs : a.minNs - b.minNs));
       for (let worker = 0; worker < workers; worker++) {
         const scan = new LogScan(plan, null);
         merger.add(await scan.run(share(units, worker), merger.beyondNs, source, cancel, stats));
@@ -131,7 +147,7 @@ export const throughBlocks: Engine = {
       const partials = [];
       for (let worker = 0; worker < workers; worker++) {
         const metric = new MetricScan(scan, null);
-        for (const unit of share(unitsOf(scan.matchers), worker)) {
+        for (const unit of share(unitsOf(scan), worker)) {
           if (unit.maxNs <= scan.readAfterNs || unit.minNs > scan.readUntilNs) continue;
           await metric.add(unit, source, cancel, stats);
         }
