@@ -71,7 +71,7 @@ function describeMetric(plan: MetricPlan): MetricDescription {
 }
 
 function describeTimes({ firstNs, stepNs, count }: EvaluationTimes): MetricDescription['times'] {
-  return { firstNs: String(firstNs), step: duration(stepNs), count };
+  return { firstNs: String(firstNs), step: duration(count > 1 ? stepNs : 0n), count };
 }
 
 function describeScan(scan: RangeScan): RangeScanDescription {
