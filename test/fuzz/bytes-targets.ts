@@ -1,4 +1,7 @@
 import snappy from 'snappyjs';
+import { decodeOtlpJson } from '../../services/distributor/otlp-json.ts';
+import { type OtlpSink, valueText } from '../../services/distributor/otlp-value.ts';
+import { decodeOtlpWire } from '../../services/distributor/otlp-wire.ts';
 import { decodePushJson } from '../../services/distributor/push-json.ts';
 import type { PushRows } from '../../services/distributor/push-rows.ts';
 import { decodePushWire } from '../../services/distributor/push-wire.ts';
@@ -201,6 +204,75 @@ const jsonTarget: Target = {
   },
 };
 
+/** Reads all text that a decoder points at. */
+function readingSink(body: Buffer): OtlpSink {
+  const read = (attributes: Parameters<OtlpSink['resource']>[0]): void => {
+    for (const { value } of attributes) valueText(value, body);
+  };
+  return {
+    resource: read,
+    scope: ({ attributes }) => read(attributes),
+    record: ({ body: text, attributes }) => {
+      valueText(text, body);
+      read(attributes);
+    },
+  };
+}
+
+const text = (number: number, value: string): Buffer => field(number, Buffer.from(value));
+/** A `KeyValue` of a string, of a map in an array. */
+const keyValue = (key: string): Buffer => Buffer.concat([text(1, key), field(2, text(1, 'value'))]);
+const nestedValue = Buffer.concat([text(1, 'n'), field(2, field(5, field(1, field(6, field(1, keyValue('k'))))))]);
+const OTLP = field(
+  1, // ResourceLogs
+  Buffer.concat([
+    field(1, field(1, keyValue('service.name'))),
+    field(
+      2, // ScopeLogs
+      Buffer.concat([
+        field(1, Buffer.concat([text(1, 'scope'), text(2, '1.0')])),
+        ...LINES.map((line) =>
+          field(
+            2,
+            Buffer.concat([
+              Buffer.from([0x09, 0, 0x40, 0x57, 0xa0, 0x2d, 0x1f, 0xe9, 0x18]), // time_unix_nano
+              Buffer.from([0x10, 9]),
+              text(3, 'Info'),
+              field(5, text(1, line)),
+              field(6, nestedValue),
+              field(9, Buffer.alloc(16, 0xab)),
+            ]),
+          ),
+        ),
+      ]),
+    ),
+  ]),
+);
+const otlpWireTarget: Target = {
+  name: 'OTLP protobuf',
+  run(random) {
+    const body = mutateBytes(random, OTLP);
+    expecting(['push_refused'], () => finish(decodeOtlpWire(body, readingSink(body))));
+  },
+};
+
+const OTLP_JSON = [
+  '{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"x"}}]},"scopeLogs":[{"scope":{"name":"s"},"logRecords":[{"timeUnixNano":"1795168800000000000","severityNumber":9,"body":{"stringValue":"l\\u00e9"},"attributes":[{"key":"a","value":{"arrayValue":{"values":[{"intValue":"1"},{"kvlistValue":{"values":[{"key":"k","value":{"boolValue":true}}]}}]}}}],"traceId":"0af7651916cd43dd8448eb211c80319c"}]}]}]}',
+  '{"resourceLogs":[]}',
+];
+const otlpJsonTarget: Target = {
+  name: 'OTLP JSON',
+  run(random) {
+    const changed = mutateText(random, random.pick(OTLP_JSON), OTLP_JSON, [
+      ...JSON_TOKENS,
+      '"doubleValue":1e400',
+      '"bytesValue":"==="',
+    ]);
+    const body = random.below(4) === 0 ? mutateBytes(random, Buffer.from(changed)) : Buffer.from(changed);
+    expecting(['push_refused'], () => finish(decodeOtlpJson(body, readingSink(body))));
+  },
+};
+
 function snappyTarget(): Target {
   const blocks = [PUSH, Buffer.alloc(70_000, 'abcabcd'), Buffer.from(LINES.join('\n'))].map((raw) =>
     Buffer.from(snappy.compress(raw)),
@@ -219,5 +291,15 @@ function snappyTarget(): Target {
 }
 
 export function bytesTargets(): Target[] {
-  return [blockTarget(), segmentTarget(), walTarget(), batchTarget(), wireTarget, jsonTarget, snappyTarget()];
+  return [
+    blockTarget(),
+    segmentTarget(),
+    walTarget(),
+    batchTarget(),
+    wireTarget,
+    jsonTarget,
+    otlpWireTarget,
+    otlpJsonTarget,
+    snappyTarget(),
+  ];
 }
