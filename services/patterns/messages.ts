@@ -17,7 +17,8 @@ export type PatternWorkerReply =
   | {
       readonly kind: 'pushed';
       readonly bytes: number;
-      readonly outcomes: LineOutcomes;
+      /** By tenant. */
+      readonly outcomes: ReadonlyMap<string, LineOutcomes>;
       readonly streams: number;
       readonly sizeBytes: number;
     }

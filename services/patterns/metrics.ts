@@ -2,7 +2,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 
 export function patternMetrics(registry: Registry) {
   const registers = [registry];
-  const name = (own: string) => `loki_pattern_ingester_${own}`;
+  const name = (own: string) => `loptr_pattern_ingester_${own}`;
   return {
     lines: new Counter({
       name: name('lines_total'),
@@ -10,9 +10,9 @@ export function patternMetrics(registry: Registry) {
       registers,
     }),
     skipped: new Counter({
-      name: name('lines_skipped_total'),
-      help: 'Lines that were not counted for a pattern, by reason.',
-      labelNames: ['reason'],
+      name: 'loki_pattern_ingester_patterns_dropped_total',
+      help: 'The total number of log lines skipped for pattern recognition.',
+      labelNames: ['tenant', 'reason'],
       registers,
     }),
     droppedBytes: new Counter({

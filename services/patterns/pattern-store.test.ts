@@ -52,9 +52,10 @@ function batchOf(tenant: string, labels: string, lines: readonly Line[]): Buffer
 }
 
 function push(store: PatternStore, labels: string, lines: readonly Line[], tenant = 'a', stride = 1): LineOutcomes {
-  const outcomes: LineOutcomes = {};
+  const outcomes = new Map<string, LineOutcomes>();
   store.push(batchOf(tenant, labels, lines), ['msg'], stride, NOW_MS, outcomes);
-  return outcomes;
+  assert.deepEqual([...outcomes.keys()], [tenant]);
+  return outcomes.get(tenant)!;
 }
 
 function query(store: PatternStore, selector: string, tenant = 'a') {

@@ -35,9 +35,20 @@ export class PatternStore {
     return this.#sizeBytes;
   }
 
-  /** Counts the lines of a batch (`push-batch.ts`); every `stride`th line stands for those before the next one. */
-  push(batch: Uint8Array, jsonFields: readonly string[], stride: number, nowMs: number, outcomes: LineOutcomes): void {
+  /**
+   * Counts the lines of a batch (`push-batch.ts`); every `stride`th line stands for those before the next one. What became
+   * of them is added to `outcomes`, by tenant.
+   */
+  push(
+    batch: Uint8Array,
+    jsonFields: readonly string[],
+    stride: number,
+    nowMs: number,
+    outcomes: Map<string, LineOutcomes>,
+  ): void {
     const { tenant, streams } = decodePushBatch(batch);
+    const own = outcomes.get(tenant) ?? {};
+    outcomes.set(tenant, own);
     for (const rows of streams) {
       const key = `${tenant}\0${rows.labels}`;
       let held = this.#streams.get(key);
@@ -49,7 +60,7 @@ export class PatternStore {
         this.#streams.delete(key);
       }
       this.#streams.set(key, held);
-      held.stream.push(rows, stride, nowMs, outcomes);
+      held.stream.push(rows, stride, nowMs, own);
       this.#measure(held);
     }
     this.#makeRoom();

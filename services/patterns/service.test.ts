@@ -73,8 +73,8 @@ test('pushes from before a query are in its answer, and the bytes of a push may 
     series!.samples.reduce((sum, [, lines]) => sum + lines, 0),
     2,
   );
-  const { values } = await registry.getSingleMetric('loki_pattern_ingester_lines_skipped_total')!.get();
-  assert.deepEqual(values, [{ labels: { reason: 'not_in_format' }, value: 1 }]);
+  const { values } = await registry.getSingleMetric('loki_pattern_ingester_patterns_dropped_total')!.get();
+  assert.deepEqual(values, [{ labels: { tenant: 'a', reason: 'not_in_format' }, value: 1 }]);
   await patterns.stop();
 });
 
@@ -84,7 +84,7 @@ test('pushes that find too many others waiting are let go and counted', async ()
   const patterns = start(registry, batch.length * 2);
   for (let i = 0; i < 5; i++) patterns.push('a', batch);
   const droppedBytes = async () =>
-    (await registry.getSingleMetric('loki_pattern_ingester_dropped_bytes_total')!.get()).values[0]!.value;
+    (await registry.getSingleMetric('loptr_pattern_ingester_dropped_bytes_total')!.get()).values[0]!.value;
   assert.equal(await droppedBytes(), batch.length * 3);
   const [series] = await patterns.patterns(request);
   assert.equal(series!.pattern, 'one two three four');

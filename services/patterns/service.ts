@@ -165,9 +165,11 @@ export class PatternIngester implements PatternClient {
   #onReply(reply: PatternWorkerReply): void {
     if (reply.kind === 'pushed') {
       this.#sentBytes = Math.max(0, this.#sentBytes - reply.bytes);
-      for (const [outcome, lines] of Object.entries(reply.outcomes)) {
-        if (outcome === 'counted') this.#metrics.lines.inc(lines);
-        else this.#metrics.skipped.inc({ reason: outcome }, lines);
+      for (const [tenant, outcomes] of reply.outcomes) {
+        for (const [outcome, lines] of Object.entries(outcomes)) {
+          if (outcome === 'counted') this.#metrics.lines.inc(lines);
+          else this.#metrics.skipped.inc({ tenant, reason: outcome }, lines);
+        }
       }
       this.#metrics.streams.set(reply.streams);
       this.#metrics.memoryBytes.set(reply.sizeBytes);

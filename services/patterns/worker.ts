@@ -12,7 +12,7 @@ const reply = (message: PatternWorkerReply): void => port.postMessage(message);
 port.on('message', (message: PatternWorkerRequest) => {
   switch (message.kind) {
     case 'push': {
-      const outcomes: LineOutcomes = {};
+      const outcomes = new Map<string, LineOutcomes>();
       let bytes = 0;
       for (const batch of message.batches) {
         bytes += batch.bytes.length;

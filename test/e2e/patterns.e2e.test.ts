@@ -42,7 +42,7 @@ test('patterns of pushed lines are counted by level in intervals of ten seconds'
   const wrong = await client.get('/loki/api/v1/patterns', { query: '{app="web"} |= "x"' });
   assert.deepEqual([wrong.status, wrong.text], [400, 'only label matchers are supported']);
   assert.deepEqual((await new TestClient(server.url, 'b').json<Answer>('/loki/api/v1/patterns', params)).data, []);
-  assert.equal(await client.metric('loki_pattern_ingester_lines_total'), 99);
+  assert.equal(await client.metric('loptr_pattern_ingester_lines_total'), 99);
   assert.match((await client.get('/services')).text, /^pattern-ingester => Running$/m);
   assert.equal((await client.get('/pattern/ring')).status, 200);
   const limits = await client.json<{ pattern_ingester_enabled: boolean }>('/loki/api/v1/drilldown-limits');
