@@ -54,6 +54,7 @@ export class CellStore {
   #pages = new Uint32Array(0);
   #used = 0;
   #groupCount = 0;
+  #groupsWithCells = 0;
 
   constructor(kind: CellKind, bucketCount: number, maxCells: number) {
     this.kind = kind;
@@ -68,6 +69,11 @@ export class CellStore {
     return this.#groupCount;
   }
 
+  /** How many groups have a cell. */
+  get groupsWithCells(): number {
+    return this.#groupsWithCells;
+  }
+
   /** The index of a cell in the columns; makes it when it is missing. Throws `QueryTooLargeError`. */
   cell(group: number, bucket: number): number {
     const page = (bucket / this.#pageCells) | 0;
@@ -76,6 +82,7 @@ export class CellStore {
     let first = this.#pages[at]!;
     if (first === 0) {
       first = this.#addPage() + 1;
+      if (!this.#hasPage(group)) this.#groupsWithCells++;
       this.#pages[at] = first;
       if (group >= this.#groupCount) this.#groupCount = group + 1;
     }
@@ -154,6 +161,12 @@ export class CellStore {
   /** Merges the cell `from` of another store of this kind (or of a partial with the same columns). */
   merge(cell: number, from: CellColumns, index: number): void {
     mergeCell(this.kind, this, cell, from, index);
+  }
+
+  #hasPage(group: number): boolean {
+    const from = group * this.#pagesPerGroup;
+    for (let at = from; at < from + this.#pagesPerGroup; at++) if (this.#pages[at] !== 0) return true;
+    return false;
   }
 
   #addPage(): number {

@@ -180,6 +180,11 @@ export class RangeAccumulator {
     }
   }
 
+  /** Groups that have samples, each a series of the matrix; 0 where samples are kept one by one. */
+  get seriesCount(): number {
+    return this.#cells?.groupsWithCells ?? 0;
+  }
+
   /**
    * What was gathered; the accumulator is used up. `groups` are the pipeline's. Throws `PipelineError` when a group with
    * samples carries an error; a pipeline that is asked for errors by name does not mark them.

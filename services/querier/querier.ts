@@ -268,7 +268,7 @@ export class Querier {
         ? plan.scans.map(() => [])
         : await Promise.all(plan.scans.map((_, scan) => this.#unitsOf(plan, scan, context.tenants, stats)));
       checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
-      const partials = await session.scanMetric(plan, units);
+      const partials = await session.scanMetric(plan, units, maxSeries);
       return session.evaluate(plan, partials, maxSeries);
     });
     const warnings = warningsOf(stats);

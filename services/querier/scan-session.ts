@@ -80,6 +80,7 @@ export class ScanSession {
   async scanMetric(
     plan: MetricPlan,
     unitsOfScan: readonly (readonly ScanUnit[])[],
+    maxSeries: number,
   ): Promise<(readonly AccumulatorPartial[])[]> {
     const jobs: ScanMetricRequest['parts'][] = [];
     unitsOfScan.forEach((units, scan) => {
@@ -97,6 +98,7 @@ export class ScanSession {
               session: this.#id,
               scans,
               cancel: this.#cancel,
+              maxSeries: seriesOfScanAreAnswer(plan) ? maxSeries : 0,
               parts: jobs[next++]!,
             };
             this.#stats.subqueries++;
@@ -134,6 +136,11 @@ export class ScanSession {
     );
     return result;
   }
+}
+
+/** Whether each series of the scan is one of the answer, so that a limit on those can end the scan. */
+function seriesOfScanAreAnswer({ root, scans }: MetricPlan): boolean {
+  return root.kind === 'range' && scans[root.scan]!.op !== 'absent_over_time';
 }
 
 /** Values that a metric query works out on the way: the larger of those that it merges and those of its windows. */

@@ -39,6 +39,8 @@ export interface ScanMetricRequest {
   readonly session: number;
   readonly scans: readonly RangeScan[];
   readonly cancel: Int32Array;
+  /** More series than this in one scan end the query (SeriesLimitError); 0: no limit. */
+  readonly maxSeries: number;
   readonly parts: readonly { readonly scan: number; readonly units: readonly ScanUnit[] }[];
 }
 

@@ -1,4 +1,9 @@
-import { type AccumulatorPartial, QueryTooLargeError, RangeAccumulator } from '../../logql/aggregate/index.ts';
+import {
+  type AccumulatorPartial,
+  QueryTooLargeError,
+  RangeAccumulator,
+  SeriesLimitError,
+} from '../../logql/aggregate/index.ts';
 import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock, type WantedColumns } from './block-source.ts';
@@ -13,6 +18,7 @@ const MAX_SERIES = 250_000;
 /** One scan of a metric query in one thread and for one tenant: feeds the samples of unit after unit to an accumulator. */
 export class MetricScan {
   readonly #scan: RangeScan;
+  readonly #maxSeries: number;
   readonly #tenant: string | null;
   readonly #pipeline: Pipeline;
   readonly #accumulator: RangeAccumulator;
@@ -22,8 +28,10 @@ export class MetricScan {
   readonly #countsOnly: boolean;
   #rows = new Uint32Array(0);
 
-  constructor(scan: RangeScan, tenant: string | null) {
+  /** `maxSeries`: the most that the query may have, where each series of the scan is one of the answer; else 0. */
+  constructor(scan: RangeScan, tenant: string | null, maxSeries = 0) {
     this.#scan = scan;
+    this.#maxSeries = maxSeries;
     this.#tenant = tenant !== null && keepsTenant(scan.grouping) ? tenant : null;
     const hints = extractionHints(scan);
     this.#sample = hints.sample;
@@ -46,6 +54,10 @@ export class MetricScan {
     for (let i = 0; i < blocks.length; i++) {
       if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
       this.#addBlock(unit, blocks[i]!, i, stats);
+      if (this.#maxSeries > 0 && this.#accumulator.seriesCount > this.#maxSeries) {
+        this.partial(); // an error of the pipeline comes first
+        throw new SeriesLimitError(this.#maxSeries);
+      }
       if (this.#pipeline.groups.length > MAX_SERIES) throw new QueryTooLargeError('series', MAX_SERIES);
     }
   }

@@ -77,6 +77,7 @@ function metricRequest(plan: MetricPlan, blocks: readonly EncodedBlock[], copies
     session: 1,
     scans: plan.scans,
     cancel: flag(),
+    maxSeries: 0,
     parts: [{ scan: 0, units: units.flat() }],
   };
 }
@@ -114,6 +115,7 @@ test('a row that stands in a block and in a head counts once', async () => {
     session: 2,
     scans: plan.scans,
     cancel,
+    maxSeries: 0,
     parts: [{ scan: 0, units }],
   };
   const { stats } = await pool.run<MetricScanResult>(request);
@@ -156,6 +158,17 @@ test('a worker evaluates what would hold up the main thread, and errors keep the
   await assert.rejects(pool.run({ kind: 'evaluate_metric', plan: both, partials: [partials.flat()], maxSeries: 1 }), {
     code: 'series_limit',
   });
+});
+
+test('a scan ends as soon as it has more series than the answer may', async () => {
+  const plan = planQuery(parseQuery('count_over_time({app="a"}[10s])'), { ...params, instant: false }) as MetricPlan;
+  const request = metricRequest(plan, await encoded(10));
+  const unit = request.parts[0]!.units[0]!;
+  const units = ['x', 'y', 'z'].map((pod) => ({ ...unit, labels: [['pod', pod]] as const }));
+  const scan = (maxSeries: number, session: number) =>
+    pool.run<MetricScanResult>({ ...request, session, maxSeries, parts: [{ scan: 0, units }] });
+  assert.equal((await scan(3, 21)).stats.recentBlocks, 3);
+  await assert.rejects(scan(2, 22), { code: 'series_limit' });
 });
 
 test('a cancelled scan ends with its own code', async () => {

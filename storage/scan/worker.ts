@@ -107,7 +107,7 @@ class ScanWorker {
       for (const unit of units) {
         let one = scans[scan]!.get(unit.tenant);
         if (!one) {
-          one = new MetricScan(request.scans[scan]!, unit.tenant);
+          one = new MetricScan(request.scans[scan]!, unit.tenant, request.maxSeries);
           scans[scan]!.set(unit.tenant, one);
         }
         await one.add(unit, this.#source, request.cancel, stats);
