@@ -158,6 +158,7 @@ export class App {
       }),
       sink: new CatalogSink(store, catalog, clock),
       schemaFromMs: schemaStartOf(config),
+      onDiscarded: (...refused) => distributor.discarded(...refused),
       clock,
       logger: logger.child({ component: 'ingester' }),
       registry,

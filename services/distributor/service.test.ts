@@ -357,3 +357,13 @@ test('limits that change hold at once, also for streams that are known', async (
   limit({ max_label_names_per_series: 1 });
   assert.equal((await push())[0], 400);
 });
+
+test('rows that an ingester refused count under the retention of their stream', async () => {
+  const { distributor, registry, limit } = setUp();
+  limit({ retention_period: 48 * 3_600_000 });
+  distributor.discarded('T', '{app="x"}', 'per_stream_rate_limit', 3, 120);
+  const metrics = await registry.metrics();
+  const labels = '{reason="per_stream_rate_limit",tenant="T",retention_hours="48",policy="",format="loki"}';
+  assert.ok(metrics.includes(`loki_discarded_samples_total${labels} 3`));
+  assert.ok(metrics.includes(`loki_discarded_bytes_total${labels} 120`));
+});

@@ -110,6 +110,21 @@ export class Distributor {
     }
   }
 
+  /** Counts rows that an ingester refused. `labels` are those of its stream, as they were sent to it. */
+  discarded(tenant: string, labels: string, reason: string, samples: number, bytes: number): void {
+    const text = Buffer.from(labels);
+    const pushed = {
+      labelsForm: 'whole-selector',
+      labelsStart: 0,
+      labelsEnd: text.length,
+      firstRow: 0,
+      rowCount: samples,
+      repeatedBytes: 0,
+    } as const;
+    const stream = this.#labels.resolve(tenant, this.#options.limits.for(tenant), pushed, text);
+    this.#metrics.discarded(tenant, 'loki', [{ reason, stream, samples, bytes }]);
+  }
+
   /** As `push`, for an export of OpenTelemetry's logs (`otlp-rows.ts`). */
   async pushOtlp(request: OtlpPushRequest, signal?: AbortSignal): Promise<void> {
     const { tenant, body, contentType, contentEncoding } = request;

@@ -44,7 +44,7 @@ export const defaultIngesterConfig: IngesterConfig = {
   flushBackoffMaxMs: MINUTE,
   maxReturnedStreamErrors: 10,
   maxHeadBytes: 64 * MB,
-  segmentBytes: 24 * MB,
+  segmentBytes: 16 * MB,
   flushBytes: 512 * MB,
   maxUnflushedBytes: 1024 * MB,
   maxWalBytes: 1024 * MB,

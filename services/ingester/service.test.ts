@@ -140,8 +140,8 @@ describe('pushing to an ingester', () => {
     );
     assert.equal((await recentOf(ingester)).length, 2);
     assert.deepEqual(discarded, [
-      ['t', 'stream_limit', 1, 6],
-      ['t', 'stream_limit', 1, 6],
+      ['t', '{app="c"}', 'stream_limit', 1, 6],
+      ['t', '{app="d"}', 'stream_limit', 1, 6],
     ]);
     assert.equal((await recentOf(await crashed({ limits: { max_global_streams_per_user: 1 } }))).length, 2);
   });

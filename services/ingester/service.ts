@@ -34,7 +34,7 @@ export interface IngesterOptions {
   /** Members that share the global stream limit of a tenant; asked for each new stream. */
   readonly share?: () => { readonly ingesters: number; readonly replicationFactor: number };
   /** Called for refused rows, which the distributor's metrics count. */
-  readonly onDiscarded?: (tenant: string, reason: DiscardReason, rows: number, bytes: number) => void;
+  readonly onDiscarded?: (tenant: string, labels: string, reason: DiscardReason, rows: number, bytes: number) => void;
   /**
    * Where the first period of a configured schema begins, ms since 1970: a new stream with an older row is refused, as
    * Loki does. Null, the default: rows of any age are taken.
@@ -313,8 +313,14 @@ export class Ingester implements IngesterClient {
 
   #refuseRows(tenant: string, batch: StreamBatch, { refusals }: Verdict): PushRejectedError {
     const { limits, config, onDiscarded } = this.#options;
-    if (onDiscarded !== undefined) {
-      for (const { reason, bytes } of refusals) onDiscarded(tenant, reason, 1, bytes);
+    for (const [reason, all] of Map.groupBy(refusals, (refusal) => refusal.reason)) {
+      onDiscarded?.(
+        tenant,
+        batch.labels,
+        reason,
+        all.length,
+        all.reduce((sum, refusal) => sum + refusal.bytes, 0),
+      );
     }
     const { status, message } = describeRefusals(refusals, {
       tenant,
@@ -327,7 +333,7 @@ export class Ingester implements IngesterClient {
 
   #refuseStream(tenant: string, batch: StreamBatch, why: NoStream, oldest: OldestRows): PushRejectedError {
     if (why === 'no_schema') return noSchema(oldest.of(batch.labels));
-    this.#options.onDiscarded?.(tenant, 'stream_limit', batch.rowCount, entryBytesOf(batch).total());
+    this.#options.onDiscarded?.(tenant, batch.labels, 'stream_limit', batch.rowCount, entryBytesOf(batch).total());
     return new PushRejectedError(
       429,
       `maximum active stream limit exceeded when trying to create stream ${batch.labels}, reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, user: '${tenant}'`,
