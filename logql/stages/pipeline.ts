@@ -65,6 +65,10 @@ class StagePipeline implements Pipeline {
     return count;
   }
 
+  get rowsAreAlike(): boolean {
+    return this.#stages.length === 0 && this.#unwrap === null && this.#lines.block.metadata.length === 0;
+  }
+
   run(index: number): boolean {
     const row = this.#row;
     const starts = this.#lines.block.lineStarts;

@@ -139,7 +139,7 @@ export async function selectStreams(
     for (const series of storedSeries) {
       const { blocks } = streamOf(series.labels);
       for (const block of series.blocks) {
-        blocks.push(storedRef(block.segmentKey, block.offset, block.length, block.stats));
+        blocks.push(storedRef(block));
         stats.storedChunks++;
       }
     }

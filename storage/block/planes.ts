@@ -35,7 +35,7 @@ export function writePlanes(
   }
 }
 
-/** Adds the planes to `out[0 .. count)`, which the caller has zeroed. */
+/** Sets `out[0 .. count)`. */
 export function readPlanes(
   bytes: Uint8Array,
   at: number,
@@ -43,7 +43,29 @@ export function readPlanes(
   count: number,
   width: number,
 ): void {
-  for (let plane = 0; plane < width; plane++) {
+  // One pass for the usual widths, in 32-bit arithmetic; planes above go on top.
+  const b = at + count;
+  const c = b + count;
+  const d = c + count;
+  switch (width) {
+    case 0:
+      out.fill(0, 0, count);
+      return;
+    case 1:
+      for (let i = 0; i < count; i++) out[i] = bytes[at + i]!;
+      return;
+    case 2:
+      for (let i = 0; i < count; i++) out[i] = bytes[at + i]! | (bytes[b + i]! << 8);
+      return;
+    case 3:
+      for (let i = 0; i < count; i++) out[i] = bytes[at + i]! | (bytes[b + i]! << 8) | (bytes[c + i]! << 16);
+      return;
+    default:
+      for (let i = 0; i < count; i++) {
+        out[i] = (bytes[at + i]! | (bytes[b + i]! << 8) | (bytes[c + i]! << 16) | (bytes[d + i]! << 24)) >>> 0;
+      }
+  }
+  for (let plane = 4; plane < width; plane++) {
     const from = at + plane * count;
     const factor = 256 ** plane;
     for (let i = 0; i < count; i++) out[i]! += bytes[from + i]! * factor;

@@ -15,9 +15,11 @@ import { readPlanes } from './planes.ts';
 import { decodeTimestamps } from './timestamps.ts';
 import type { BlockStats } from './types.ts';
 
-/** Which columns a reader opens; timestamps and line lengths are always among them. */
+/** Which columns a reader opens; timestamps are always among them. */
 export interface WantedColumns {
   readonly lines: boolean;
+  /** With `false`, and without lines, `lineStarts` may be all 0. */
+  readonly lengths?: boolean;
   /** Names of metadata columns; null for all. */
   readonly metadata: ReadonlySet<string> | null;
 }
@@ -60,7 +62,7 @@ export class BlockReader {
     const { rowCount, minNs, maxNs, ascii } = this.#header;
     const times = this.#place(KIND_TIMESTAMPS, 'timestamps');
     const offsetsNs = decodeTimestamps(this.#read(times), rowCount, maxNs - minNs, times.offset);
-    const lineStarts = this.#lineStarts();
+    const lineStarts = want.lines || want.lengths !== false ? this.#lineStarts() : new Uint32Array(rowCount + 1);
     const metadata: MetadataColumn[] = [];
     for (const place of this.#places) {
       if (place.kind !== KIND_METADATA || (want.metadata !== null && !want.metadata.has(place.name))) continue;

@@ -21,7 +21,10 @@ function storeThatAnswers(answer: () => Uint8Array): ObjectStore {
 }
 
 const stats = { minNs: 0n, maxNs: 9n, rowCount: 3, lineBytes: 30, metadataBytes: 0, encodedBytes: 100 };
-const units = groupOverlapping([['app', 'a']], [storedRef('segments/t/x.seg', 8, 100, stats)]);
+const units = groupOverlapping(
+  [['app', 'a']],
+  [storedRef({ segmentKey: 'segments/t/x.seg', offset: 8, length: 100, linesOffset: 100, stats })],
+);
 
 async function open(answer: () => Uint8Array) {
   const seen = newScanStats();

@@ -1,15 +1,15 @@
 import type { BlockColumns } from '../../logql/source.ts';
-import { CorruptBlockError, headToColumns, openBlock, overlappingDuplicates } from '../block/index.ts';
+import {
+  CorruptBlockError,
+  headToColumns,
+  openBlock,
+  overlappingDuplicates,
+  type WantedColumns,
+} from '../block/index.ts';
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit } from './units.ts';
-
-export interface WantedColumns {
-  readonly lines: boolean;
-  /** Names of metadata columns; null for all. */
-  readonly metadata: ReadonlySet<string> | null;
-}
 
 export interface OpenBlock {
   readonly columns: BlockColumns;
@@ -73,7 +73,7 @@ export class BlockSource {
   async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats): Promise<BlockColumns | null> {
     try {
       if (ref.kind === 'stored') {
-        const range = { offset: ref.offset, length: ref.length };
+        const range = { offset: ref.offset, length: wanted.lines ? ref.length : ref.linesOffset };
         const bytes = this.#store.getSync?.(ref.segment, range) ?? (await this.#store.get(ref.segment, range));
         const columns = openBlock(bytes).columns(wanted);
         stats.storedBlocks++;

@@ -6,7 +6,8 @@ import {
 } from '../../logql/aggregate/index.ts';
 import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
-import { type BlockSource, firstRowAtOrAfter, type OpenBlock, type WantedColumns } from './block-source.ts';
+import type { WantedColumns } from '../block/index.ts';
+import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
 import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
 import { keepsTenant, withTenant } from './tenant-label.ts';
@@ -24,8 +25,8 @@ export class MetricScan {
   readonly #accumulator: RangeAccumulator;
   readonly #sample: 'one' | 'bytes' | 'unwrap';
   readonly #wanted: WantedColumns;
-  /** No stage looks at a row and no metadata tells rows apart: a block's rows are counted, not walked. */
-  readonly #countsOnly: boolean;
+  /** Rows that are alike in labels may be added at once. */
+  readonly #addsMany: boolean;
   #rows = new Uint32Array(0);
 
   /** `maxSeries`: the most that the query may have, where each series of the scan is one of the answer; else 0. */
@@ -42,11 +43,10 @@ export class MetricScan {
       countsBytes: hints.sample === 'bytes',
     });
     this.#accumulator = new RangeAccumulator(scan);
-    this.#wanted = { lines: this.#pipeline.needsLines, metadata: this.#pipeline.needsMetadata };
-    this.#countsOnly =
-      hints.bare &&
-      this.#wanted.metadata?.size === 0 &&
-      (this.#accumulator.kind === 'count' || (this.#accumulator.kind === 'sum' && this.#sample === 'bytes'));
+    const { needsLines, needsMetadata } = this.#pipeline;
+    this.#wanted = { lines: needsLines, lengths: this.#sample === 'bytes', metadata: needsMetadata };
+    const { kind } = this.#accumulator;
+    this.#addsMany = kind === 'count' || (kind === 'sum' && this.#sample === 'bytes');
   }
 
   async add(unit: ScanUnit, source: BlockSource, cancel: Int32Array, stats: ScanStats): Promise<void> {
@@ -79,19 +79,16 @@ export class MetricScan {
     const { offsetsNs, lineStarts } = columns;
     pipeline.open(columns, unit.labels);
     accumulator.openBlock(columns.baseNs, sequence);
-    if (this.#countsOnly && duplicates === null) {
-      if (!pipeline.run(from)) return;
-      const offsets = offsetsNs.subarray(from, to);
-      if (this.#sample === 'bytes') {
-        accumulator.addBytes(pipeline.group, offsets, lineStarts.subarray(from, to + 1), null, to - from);
-      } else {
-        accumulator.addCounts(pipeline.group, offsets, null, to - from);
-      }
-      stats.postFilterRows += to - from;
-      return;
-    }
     const rows = this.#select(from, to, duplicates);
     const count = pipeline.filter(rows, rows.length);
+    if (count === 0) return;
+    if (this.#addsMany && pipeline.rowsAreAlike) {
+      if (!pipeline.run(rows[0]!)) return;
+      if (this.#sample === 'bytes') accumulator.addBytes(pipeline.group, offsetsNs, lineStarts, rows, count);
+      else accumulator.addCounts(pipeline.group, offsetsNs, rows, count);
+      stats.postFilterRows += count;
+      return;
+    }
     let kept = 0;
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;

@@ -1,7 +1,8 @@
 import { streamRank } from '../../logql/label-hash.ts';
 import type { Labels } from '../../logql/labels.ts';
-import type { BlockStats, EncodedBlock, HeadColumns } from '../block/types.ts';
+import type { EncodedBlock, HeadColumns } from '../block/types.ts';
 import type { DeleteRule } from '../compaction/index.ts';
+import type { BlockPlace } from '../segment/index.ts';
 
 /** Where a worker finds the rows of one block. */
 export type BlockRef = StoredBlockRef | MemoryBlockRef | HeadRef;
@@ -20,6 +21,8 @@ export interface StoredBlockRef extends BlockBounds {
   readonly segment: string;
   readonly offset: number;
   readonly length: number;
+  /** How much of the block holds everything but its lines. */
+  readonly linesOffset: number;
 }
 export interface MemoryBlockRef extends BlockBounds {
   readonly kind: 'memory';
@@ -50,9 +53,21 @@ export interface ScanUnit {
   readonly deletes?: readonly DeleteRule[];
 }
 
-export function storedRef(segment: string, offset: number, length: number, stats: BlockStats): StoredBlockRef {
-  const { minNs, maxNs, rowCount, lineBytes, metadataBytes } = stats;
-  return { kind: 'stored', segment, offset, length, minNs, maxNs, rowCount, lineBytes, metadataBytes };
+export function storedRef(place: Omit<BlockPlace, 'filterOffset' | 'filterBytes'>): StoredBlockRef {
+  const { segmentKey, offset, length, linesOffset } = place;
+  const { minNs, maxNs, rowCount, lineBytes, metadataBytes } = place.stats;
+  return {
+    kind: 'stored',
+    segment: segmentKey,
+    offset,
+    length,
+    linesOffset,
+    minNs,
+    maxNs,
+    rowCount,
+    lineBytes,
+    metadataBytes,
+  };
 }
 
 export function memoryRef(block: EncodedBlock): MemoryBlockRef {

@@ -12,7 +12,7 @@ import { conditionOf, type PlanParams, planQuery, type RangeScan } from '../../l
 import { compileMatchers } from '../../logql/stages/index.ts';
 import { blockOf } from '../../logql/stages/testing/block-of.ts';
 import type { Expr } from '../../logql/syntax/ast.ts';
-import { encodeBlocks } from '../../storage/block/index.ts';
+import { encodeBlocks, openBlock } from '../../storage/block/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
 import { compileFilterTest } from '../../storage/filter/index.ts';
 import type { ObjectStore } from '../../storage/objectstore/index.ts';
@@ -105,9 +105,10 @@ export const throughBlocks: Engine = {
               return ref;
             };
             if (kind === 1) return keep(memoryRef(block));
-            const key = `segment-${stored.size}`;
-            stored.set(key, block.bytes);
-            return keep(storedRef(key, 0, block.bytes.length, block.stats));
+            const segmentKey = `segment-${stored.size}`;
+            stored.set(segmentKey, block.bytes);
+            const { linesOffset, stats } = openBlock(block.bytes);
+            return keep(storedRef({ segmentKey, offset: 0, length: block.bytes.length, linesOffset, stats }));
           },
         );
       });
