@@ -102,6 +102,7 @@ export class Flusher {
   check(): void {
     const { tenants, forget, config, clock } = this.#o;
     const now = clock.nowMs();
+    if (this.#o.wal.isFailing) void this.#truncate(); // what is stored may be what fills the disk
     // Each push asks for this while memory is short; what is already on its way must not be sorted each time.
     const free = [...tenants.values()].filter((tenant) => !this.#running.has(tenant.id));
     if (free.length === 0) return;
@@ -143,6 +144,8 @@ export class Flusher {
   /** Who must go although nothing of its own makes it due. */
   #pressed(): (stream: Stream) => FlushReason | null {
     const { config, memory, wal, tenants } = this.#o;
+    // Once its rows are stored, the log can be removed: that may be all that a full disk waits for.
+    if (wal.isFailing) return (stream) => (stream.hasUnflushed ? 'wal' : null);
     if (memory.headBytes + memory.cutBytes > config.flushBytes) {
       const streams = [...tenants.values()].flatMap((tenant) => [...tenant.streams.values()]);
       const sizes = new Map(streams.map((stream) => [stream, memoryOf(stream)]));

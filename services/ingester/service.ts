@@ -170,6 +170,7 @@ export class Ingester implements IngesterClient {
     } catch (error: unknown) {
       if (!(error instanceof WalUnavailableError)) throw error;
       for (const stream of applied?.touched ?? []) stream.forgetLast();
+      if (applied !== null) this.#flusher?.wake();
       this.#metrics.walFailures.inc();
       throw Object.assign(new PushRejectedError(503, error.message), { cause: error });
     }

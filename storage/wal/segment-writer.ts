@@ -8,6 +8,7 @@ import {
   paddingFor,
   RECORD_PROBE,
   recordBytes,
+  SEGMENT_HEADER_BYTES,
   segmentName,
 } from './format.ts';
 import type { Appended } from './wal.ts';
@@ -73,6 +74,11 @@ export class SegmentWriter {
 
   get segmentId(): number {
     return this.#file === null ? this.#nextSegmentId : this.#segments.at(-1)!.id;
+  }
+
+  /** Appends are refused until the disk takes bytes again. */
+  get isFailing(): boolean {
+    return this.#failure !== null;
   }
 
   get oldestSegmentId(): number {
@@ -200,13 +206,16 @@ export class SegmentWriter {
     this.#recovering ??= this.#recover();
   }
 
-  /** Takes back what a failed write left, or gives the segment up. After a failed sync nothing behind it can be trusted. */
+  /**
+   * Takes back what a failed write left, and ends the segment: once its rows are stored it can be removed, which may be
+   * the only way to room on a full disk. One without records is used again; after a failed sync nothing can be trusted.
+   */
   async #cutBack(): Promise<void> {
     if (this.#file === null) return;
     const file = this.#file;
     try {
       await file.truncate(this.#position);
-      if (!this.#options.fsync) return;
+      if (!this.#options.fsync && this.#position <= SEGMENT_HEADER_BYTES) return;
     } catch (error: unknown) {
       this.#options.logger.warn('a torn write-ahead log segment is left behind', { err: error });
     }

@@ -280,6 +280,39 @@ describe('write-ahead log', () => {
     );
   });
 
+  it('can be emptied when its only segment is what fills the disk', async () => {
+    let room = 300;
+    const limited: WalFiles = {
+      ...nodeFiles,
+      create: async (path) => {
+        const file = await nodeFiles.create(path);
+        return {
+          ...file,
+          writev: (buffers, position) => {
+            const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+            return position + bytes > room ? Promise.reject(enospc()) : file.writev(buffers, position);
+          },
+        };
+      },
+      remove: async (path) => {
+        await nodeFiles.remove(path);
+        room = 1 << 20;
+      },
+    };
+    const wal = await started({ files: limited });
+    await wal.append(1, Buffer.alloc(100)).written;
+    await assert.rejects(wal.append(1, Buffer.alloc(400)).written, WalUnavailableError);
+    assert.equal(wal.isFailing, true);
+    const [first] = (await nodeFiles.list(directory)).filter((name) => name.endsWith('.wal'));
+    await wal.truncateBefore(wal.segmentId);
+    await untilWritable(wal);
+    assert.equal(wal.isFailing, false);
+    await wal.append(1, Buffer.from('after')).written;
+    assert.ok(!(await nodeFiles.list(directory)).includes(first!));
+    await wal.close();
+    assert.deepEqual((await contents()).texts, ['after']);
+  });
+
   it('goes on in a new directory when its own was removed, and drops segments that are gone', async () => {
     const wal = await started({ segmentBytes: 64 });
     for (const text of ['a', 'b']) await wal.append(1, Buffer.alloc(64, text)).written;

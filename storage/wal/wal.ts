@@ -141,6 +141,11 @@ export class Wal {
     return this.#active().segmentId;
   }
 
+  /** The disk refuses writes. */
+  get isFailing(): boolean {
+    return this.#writer?.isFailing ?? false;
+  }
+
   get sizeBytes(): number {
     let sum = this.#writer?.sizeBytes ?? 0;
     for (const bytes of this.#oldBytes.values()) sum += bytes;
