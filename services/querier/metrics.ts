@@ -26,7 +26,7 @@ export function querierMetrics(registry: Registry, pool: WorkerPool, slots: Quer
     },
   });
   new Counter({
-    name: 'loki_querier_workers_replaced_total',
+    name: 'loptr_querier_workers_replaced_total',
     help: 'Worker threads that ended, or did not give up their work, and were replaced.',
     registers,
     collect() {
@@ -73,12 +73,12 @@ export function querierMetrics(registry: Registry, pool: WorkerPool, slots: Quer
       registers,
     }),
     corruptBlocks: new Counter({
-      name: 'loki_querier_corrupt_blocks_total',
+      name: 'loptr_querier_corrupt_blocks_total',
       help: 'Blocks that queries met and could not read; they were left out of answers.',
       registers,
     }),
     cancelled: new Counter({
-      name: 'loki_querier_cancelled_queries_total',
+      name: 'loptr_querier_cancelled_queries_total',
       help: 'Queries that were given up because the client went away.',
       registers,
     }),

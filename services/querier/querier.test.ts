@@ -104,7 +104,7 @@ describe('Querier', () => {
       context(),
     );
     assert.deepEqual(counted.warnings, warnings);
-    assert.equal(await metricValue(registry, 'loki_querier_corrupt_blocks_total'), 2);
+    assert.equal(await metricValue(registry, 'loptr_querier_corrupt_blocks_total'), 2);
   });
 
   it('gives up as soon as the client is gone or the time is over, whatever it waits for', async () => {
@@ -117,8 +117,8 @@ describe('Querier', () => {
     client.abort(new Error('gone'));
     await assert.rejects(answer, { message: 'gone' });
     assert.equal(asked.logged[0]!['status'], 499);
-    assert.equal(await metricValue(asked.registry, 'loki_querier_cancelled_queries_total'), 1);
-    assert.equal(await metricValue(registry, 'loki_querier_cancelled_queries_total'), 0);
+    assert.equal(await metricValue(asked.registry, 'loptr_querier_cancelled_queries_total'), 1);
+    assert.equal(await metricValue(registry, 'loptr_querier_cancelled_queries_total'), 0);
   });
 
   it('refuses what a tenant asks beyond its bound, not what others ask, until something has ended', async () => {
