@@ -187,7 +187,13 @@ export class Ingester implements IngesterClient {
   }
 
   tail(tenant: string, matchers: readonly Matcher[], onRows: (labels: Labels, rows: StreamBatch) => void): () => void {
-    return this.#tenant(tenant).tail(matchers, onRows);
+    const followed = this.#tenant(tenant);
+    const stop = followed.tail(matchers, onRows);
+    return () => {
+      stop();
+      // Anybody may follow a tenant that nobody writes to.
+      if (followed.isUnused && this.#tenants.get(tenant) === followed) this.#tenants.delete(tenant);
+    };
   }
 
   async flush(): Promise<void> {
