@@ -28,7 +28,13 @@ function evaluateNode(node: EvalNode, scans: readonly Matrix[], timesMs: Float64
     case 'vector':
       return constant(node.value, timesMs);
     case 'vector_aggregation':
-      return aggregateVector(node.op, node.parameter, node.grouping, vectorOf(node.input, scans, timesMs));
+      return aggregateVector(
+        node.op,
+        node.parameter,
+        node.grouping,
+        vectorOf(node.input, scans, timesMs),
+        node.input.kind === 'range', // a merger joins groups of equal labels
+      );
     case 'label_replace':
       return replaceLabels(vectorOf(node.input, scans, timesMs), node);
     case 'binary':

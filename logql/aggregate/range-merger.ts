@@ -26,6 +26,8 @@ export class RangeMerger {
   readonly #samples: SampleStore | null;
   readonly #groups: Labels[] = [];
   readonly #groupByKey = new Map<string, number>();
+  /** Groups of one label, by name and value: there may be very many, and their keys need not be put together. */
+  readonly #groupByLabel = new Map<string, Map<string, number>>();
 
   constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
     this.#scan = scan;
@@ -66,16 +68,26 @@ export class RangeMerger {
   }
 
   #group(labels: Labels): number {
-    const key = labelsKey(labels);
-    let group = this.#groupByKey.get(key);
+    let groups = this.#groupByKey;
+    let key: string;
+    if (labels.length === 1) {
+      const name = labels[0]![0];
+      groups = this.#groupByLabel.get(name) ?? new Map();
+      this.#groupByLabel.set(name, groups);
+      key = labels[0]![1];
+    } else {
+      key = labelsKey(labels);
+    }
+    let group = groups.get(key);
     if (group === undefined) {
       group = this.#groups.push(labels) - 1;
-      this.#groupByKey.set(key, group);
+      groups.set(key, group);
     }
     return group;
   }
 
   #reduce(store: CellStore): Series[] {
+    if (this.#grid.bucketCount === 1 && this.#grid.windowCount === 1) return this.#oneCellEach(store);
     const windows = new SlidingWindows(store.kind, this.#grid);
     const value = cellValue(this.#scan);
     const result: Series[] = [];
@@ -92,6 +104,21 @@ export class RangeMerger {
         any = true;
       }
       if (any) result.push(series);
+    }
+    return result;
+  }
+
+  /** Instant queries: nothing slides. */
+  #oneCellEach(store: CellStore): Series[] {
+    const value = cellValue(this.#scan);
+    const result: Series[] = [];
+    for (let group = 0; group < this.#groups.length; group++) {
+      const cell = store.cell(group, 0);
+      if (store.counts[cell] === 0) continue;
+      const series = newSeries(this.#groups[group]!, 1);
+      series.values[0] = value(store, cell);
+      series.present[0] = 1;
+      result.push(series);
     }
     return result;
   }

@@ -18,6 +18,8 @@ export class Groups {
   readonly #left: ReadonlySet<string>;
   #stream: Node = new Node();
   #byRoot = new Node();
+  /** Groups by value, for groupings by one label: of those there may be very many. */
+  readonly #byValue = new Map<string | undefined, number>();
   #nodes = 0;
 
   /** `keepErrors`: rows with an error are grouped as others are, and their group counts as one without error. */
@@ -44,6 +46,7 @@ export class Groups {
   }
 
   #ofGrouped(row: Row): number {
+    if (this.#byIds.length === 1 && this.#byIds[0] !== ERROR_ID) return this.#ofValue(row, this.#byIds[0]!);
     let node = this.#byRoot;
     for (const id of this.#byIds) node = this.#step(node, groupValue(row, id));
     if (node.group < 0) {
@@ -56,6 +59,17 @@ export class Groups {
       node.group = this.#groupOf({ ...NO_CATEGORIES, merged: sortLabels(labels), error });
     }
     return node.group;
+  }
+
+  #ofValue(row: Row, id: number): number {
+    const value = groupValue(row, id);
+    const known = this.#byValue.get(value);
+    if (known !== undefined) return known;
+    const kept = value === undefined ? undefined : detach(value);
+    const merged: Labels = kept === undefined ? [] : [[row.names[id]!, kept]];
+    const group = this.list.push({ ...NO_CATEGORIES, merged, error: '' }) - 1;
+    this.#byValue.set(kept, group);
+    return group;
   }
 
   #ofAll(row: Row): number {

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { compareLabels } from '../labels.ts';
+import { BestK } from './best-k.ts';
+import { newSeries, type Series } from './matrix.ts';
+import { aggregateVector } from './vector-aggregate.ts';
+
+const STEPS = 2;
+const EVERYTHING = { without: false, labels: [] };
+
+const value = fc.option(fc.constantFrom(1, 2, 3, -0, Number.NaN, Number.POSITIVE_INFINITY, 7.5, 8.25), { freq: 5 });
+const input = fc
+  .array(fc.tuple(value, value), { minLength: 1, maxLength: 12 })
+  .chain((rows) => fc.tuple(fc.constant(rows), fc.shuffledSubarray([...rows.keys()], { minLength: rows.length })))
+  .map(([rows, names]) =>
+    rows.map((values, i): Series => {
+      const series = newSeries([['name', `s${String(names[i]).padStart(2, '0')}`]], STEPS);
+      values.forEach((v, step) => {
+        if (v === null) return;
+        series.values[step] = v;
+        series.present[step] = 1;
+      });
+      return series;
+    }),
+  );
+
+const rowsOf = (series: readonly Series[]) =>
+  series.map(({ labels, values, present }) => [
+    labels,
+    [...values].map((v, step) => (present[step] === 1 ? v : 'none')),
+  ]);
+
+describe('topk and bottomk', () => {
+  it('keep the series that offering all in order of labels to one heap keeps', () => {
+    fc.assert(
+      fc.property(input, fc.nat({ max: 6 }), fc.constantFrom('topk' as const, 'bottomk' as const), (series, k, op) => {
+        const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels));
+        const expected = sorted.map(({ labels, values }) => ({ labels, values, present: new Uint8Array(STEPS) }));
+        for (let step = 0; step < STEPS; step++) {
+          const best = new BestK(k, op === 'topk');
+          sorted.forEach((one, i) => {
+            if (one.present[step] === 1) best.add(i, one.values[step]!);
+          });
+          for (const item of best.items) expected[item]!.present[step] = 1;
+        }
+        const timesMs = new Float64Array(STEPS);
+        const found = aggregateVector(op, k, EVERYTHING, { timesMs, series });
+        assert.deepEqual(rowsOf(found.series), rowsOf(expected.filter(({ present }) => present.includes(1))));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe('aggregations of distinct series that have the grouping already', () => {
+  it('give what they give for series in any other form', () => {
+    fc.assert(
+      fc.property(input, fc.constantFrom('sum', 'max', 'min', 'avg', 'count', 'stddev'), (series, op) => {
+        const matrix = { timesMs: new Float64Array(STEPS), series };
+        const grouping = { without: false, labels: ['name', 'other'] };
+        const plain = aggregateVector(op as 'sum', null, grouping, matrix);
+        const distinct = aggregateVector(op as 'sum', null, grouping, matrix, true);
+        assert.deepEqual(rowsOf(distinct.series), rowsOf(plain.series));
+      }),
+    );
+  });
+});
