@@ -52,6 +52,8 @@ export class Replacer {
   readonly #countsSinceMs = new Map<string, number>();
   /** Notes that count, by output, as long as their sources may lie in the store. */
   readonly #byOutput = new Map<string, Replacement>();
+  /** Notes that were read, by key. */
+  #read = new Map<string, Replacement>();
   #busy = new Set<string>();
   #purgedMs = Number.NEGATIVE_INFINITY;
 
@@ -121,7 +123,9 @@ export class Replacer {
   async settle(): Promise<void> {
     const { clock, graceMs } = this.#o;
     const busy = new Set<string>();
-    for (const note of await this.#notes(activePrefix())) {
+    const notes = await this.#notes(activePrefix());
+    this.#read = new Map(notes.map((note) => [activeKey(note), note]));
+    for (const note of notes) {
       const now = clock.nowMs();
       if (await this.#counts(note)) {
         if (!this.#countsSinceMs.has(note.id)) this.#takeOver(note);
@@ -174,10 +178,11 @@ export class Replacer {
     this.#purgedMs = now;
   }
 
-  #notes(prefix: string): Promise<Replacement[]> {
+  async #notes(prefix: string): Promise<Replacement[]> {
     const { store, logger } = this.#o;
-    return readReplacements(store, prefix, (err) => {
-      logger.error('note of a compaction cannot be read and is left alone', { err });
-    });
+    const onCorrupt = (err: Error) => logger.error('note of a compaction cannot be read and is left alone', { err });
+    const notes = await readReplacements(store, prefix, onCorrupt, undefined, this.#read);
+    for (const note of notes) this.#read.set(activeKey(note), note);
+    return notes;
   }
 }

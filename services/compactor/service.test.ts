@@ -95,11 +95,16 @@ describe('Compactor', () => {
     store.objects.get(first!)!.fill(0);
     for (let i = 0; i < 4; i++) await flush(store, clock, [[{ app: 'web' }, rowsAt(NOON_MS + i, 3)]], 'team-b');
     clock.ms += 2 * MINUTE_MS;
-    const { catalog, compactor } = await startOver(store, clock);
+    const config = { retentionEnabled: true, cancelPeriodMs: 0, intervalMs: 1 };
+    const { catalog, compactor, requests } = await startOver(store, clock, { config });
     await compactor.run();
     assert.equal(catalog.segments('team-a').length, 6);
     assert.equal(catalog.segments('team-b').length, 1);
     assert.ok(store.objects.has(first!));
+    clock.ms += 1000;
+    await requests.add({ tenant: 'team-a', query: '{app="web"} |= "web 5"', startMs: NOON_MS, endMs: clock.ms });
+    await compactor.run();
+    assert.equal(requests.pending('team-a').length, 0, 'its neighbours are still rewritten');
   });
 
   it('drops segments that are older than the retention period, and only with retention enabled', async () => {

@@ -47,6 +47,9 @@ const UNLIMITED_QUERY_MS = 3_600_000;
 /** A job of a merge that hangs must not hold up the others for ever. */
 const MERGE_MS = 30 * 60_000;
 
+/** Segments that one note tells of. */
+const DROPS_AT_ONCE = 1000;
+
 type Outcome = 'done' | 'unchanged' | 'contended' | 'unreadable';
 type SourceSegment = ReturnType<SegmentCatalog['segments']>[number];
 
@@ -62,6 +65,8 @@ export class Compactor {
   readonly #stopping = new AbortController();
   /** Segments that are corrupt: reading them again would say the same. */
   readonly #unreadable = new Set<string>();
+  /** Segments of runs in which one is corrupt: they are not merged, but looked after one by one. */
+  readonly #unmergeable = new Set<string>();
   /** Share of each request, by tenant and id, of which the current run is through. */
   readonly #progress = new Map<string, number>();
   #loop: Promise<void> | undefined;
@@ -125,7 +130,7 @@ export class Compactor {
     } finally {
       if (this.#contentions > 0) metrics.contended.inc();
       else metrics.contended.set(0);
-      metrics.unreadable.set(this.#unreadable.size);
+      metrics.unreadable.set(this.#unreadable.union(this.#unmergeable).size);
       await merger.release();
     }
   }
@@ -178,7 +183,7 @@ export class Compactor {
     const runs = planMerges(catalog.segments(tenant), {
       nowMs: clock.nowMs(),
       maxBytes: config.maxSegmentBytes,
-      isBusy: (key) => this.#isBusy(key),
+      isBusy: (key) => this.#isBusy(key) || this.#unmergeable.has(key),
     });
     for (const run of runs) await this.#rewrite(tenant, run, 'compaction', {});
   }
@@ -187,15 +192,16 @@ export class Compactor {
     const { catalog, clock, limits } = this.#o;
     const expiry = expiryOf(limits.for(tenant), clock.nowNs());
     if (expiry === null) return;
-    const segments = catalog.segments(tenant);
-    for (const segment of segments) {
+    const old: string[] = [];
+    for (const segment of catalog.segments(tenant)) {
       if (this.#isBusy(segment.key)) continue;
       const verdict = await this.#retention.judge(segment, expiry, (key) => catalog.footer(key));
       if (verdict === 'keep') continue;
       this.metrics.retained.inc({ action: verdict === 'drop' ? 'deleted' : 'modified' });
       if (verdict === 'rewrite') await this.#rewrite(tenant, [segment], 'retention', { expiry });
-      else await this.#drop(tenant, segment);
+      else old.push(segment.key);
     }
+    await this.#drop(tenant, old);
     this.#retention.forgetAllBut(new Set(catalog.tenants().flatMap((t) => catalog.segments(t).map(({ key }) => key))));
   }
 
@@ -280,7 +286,8 @@ export class Compactor {
       result = await merger.merge(request, signal);
     } catch (error: unknown) {
       if (!isCorrupt(error)) throw error;
-      for (const key of request.sources) this.#unreadable.add(key);
+      const set = sources.length > 1 ? this.#unmergeable : this.#unreadable;
+      for (const key of request.sources) set.add(key);
       this.#o.logger.error('segments cannot be read and stay as they are', { segments: request.sources, err: error });
       return 'unreadable';
     }
@@ -294,10 +301,13 @@ export class Compactor {
     return 'done';
   }
 
-  async #drop(tenant: string, { key }: SourceSegment): Promise<void> {
-    const dropped = await this.#replacer.replace(tenant, [key], null, 'retention', this.#stopping.signal);
-    if (dropped) this.metrics.droppedSegments.inc();
-    else await this.#contended();
+  async #drop(tenant: string, keys: readonly string[]): Promise<void> {
+    for (let from = 0; from < keys.length; from += DROPS_AT_ONCE) {
+      const some = keys.slice(from, from + DROPS_AT_ONCE);
+      const dropped = await this.#replacer.replace(tenant, some, null, 'retention', this.#stopping.signal);
+      if (dropped) this.metrics.droppedSegments.inc(some.length);
+      else await this.#contended();
+    }
   }
 
   /** Another process is at it: what it did is in the store. */

@@ -77,10 +77,16 @@ export async function readReplacements(
   prefix: string,
   onCorrupt: (error: CorruptReplacementError) => void,
   signal?: AbortSignal,
+  /** Notes by their key, which are not read again: they never change. */
+  known: ReadonlyMap<string, Replacement> = new Map(),
 ): Promise<Replacement[]> {
   const keys: string[] = [];
-  for await (const { key } of store.list(prefix, signal)) keys.push(key);
   const found: Replacement[] = [];
+  for await (const { key } of store.list(prefix, signal)) {
+    const one = known.get(key);
+    if (one) found.push(one);
+    else keys.push(key);
+  }
   for (let from = 0; from < keys.length; from += READS_AT_ONCE) {
     const some = await Promise.all(keys.slice(from, from + READS_AT_ONCE).map((key) => readOne(store, key, signal)));
     for (const one of some) {
