@@ -9,6 +9,7 @@ import { type AdminOptions, adminRoutes } from './admin-routes.ts';
 import { type IngesterControl, ingesterRoutes } from './ingester-routes.ts';
 import { type RingMember, ringRoutes } from './ring-routes.ts';
 import { HttpServer } from './server.ts';
+import type { HttpRequest } from './types.ts';
 
 const { config } = loadConfig(['-server.http-listen-port=1234'], { fileExists: () => false });
 const state = { notReady: undefined as string | undefined, level: 'info', marked: false, calls: [] as string[] };
@@ -161,4 +162,11 @@ test('the runtime configuration shows tenants with limits of their own, whole or
   const diff = await ask('/runtime_config?mode=diff');
   assert.equal(await diff.text(), 'overrides:\n  big:\n    max_query_series: 7\n');
   assert.equal((await ask('/runtime_config?mode=all')).status, 400);
+});
+
+test('a flush that takes too long is answered, and goes on', async () => {
+  const { promise } = Promise.withResolvers<void>();
+  const control = { flush: () => promise } as unknown as IngesterControl;
+  const route = ingesterRoutes(control, 1).find((r) => r.path === '/flush')!;
+  await assert.rejects(async () => route.handler({} as HttpRequest), { status: 503 });
 });

@@ -18,9 +18,22 @@ export interface IngesterControl {
 
 const DONE: HttpResponse = { status: 204 };
 
-export function ingesterRoutes(ingester: IngesterControl): Route[] {
+/** A caller of `/flush` gets an answer by then, whatever the object store does. */
+const FLUSH_ANSWER_MS = 60_000;
+
+export function ingesterRoutes(ingester: IngesterControl, flushAnswerMs: number = FLUSH_ANSWER_MS): Route[] {
   const flush = async (): Promise<HttpResponse> => {
-    await ingester.flush();
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(
+        new HttpError(503, 'not everything is stored yet: the object store may be unavailable; trying goes on'),
+      );
+    }, flushAnswerMs);
+    try {
+      await Promise.race([ingester.flush(), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
     return DONE;
   };
   const prepare = (prepared: boolean) => async (): Promise<HttpResponse> => {
