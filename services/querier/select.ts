@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { type Labels, labelsKey } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import { compileMatchers } from '../../logql/stages/index.ts';
@@ -13,6 +14,9 @@ import type { IngesterClient } from '../rpc/ingester.ts';
 import { BadRequestError } from './params.ts';
 import { selectorsOf } from './query-limits.ts';
 import type { QueryStats } from './stats.ts';
+
+/** Streams that are looked at before others get a turn of the main thread. */
+const STREAMS_A_TURN = 2000;
 
 const NO_POSITIVE_MATCHER =
   'parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. ' +
@@ -119,6 +123,7 @@ export async function selectStreams(
     }),
   );
   const found: { labels: Labels; tenant: string | null; blocks: BlockRef[]; deletes: readonly DeleteRule[] }[] = [];
+  let looked = 0;
   for (const { tenant, storedSeries, recentLists, deletes } of asked) {
     const streams = new Map<string, (typeof found)[number]>();
     const streamOf = (labels: Labels) => {
@@ -137,6 +142,7 @@ export async function selectStreams(
       return stream;
     };
     for (const series of storedSeries) {
+      if (++looked % STREAMS_A_TURN === 0) await setImmediate();
       const { blocks } = streamOf(series.labels);
       for (const block of series.blocks) {
         blocks.push(storedRef(block));
@@ -146,6 +152,7 @@ export async function selectStreams(
     for (const list of recentLists) {
       stats.ingestersReached++;
       for (const series of list) {
+        if (++looked % STREAMS_A_TURN === 0) await setImmediate();
         const { blocks } = streamOf(series.labels);
         for (const block of series.blocks) {
           const { filter } = block;
