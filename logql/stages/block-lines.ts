@@ -24,6 +24,14 @@ export class BlockLines {
     return this.#text;
   }
 
+  /** One line: a piece of `text` when that is there, else made alone. */
+  textOf(row: number): string {
+    const { lineStarts } = this.block;
+    const start = lineStarts[row]!;
+    const end = lineStarts[row + 1]!;
+    return this.#text === null ? this.bytes.toString('latin1', start, end) : this.#text.slice(start, end);
+  }
+
   /** The row that holds byte `offset`; searched from `from` on, which it is not before. */
   rowAt(offset: number, from: number): number {
     const starts = this.block.lineStarts;

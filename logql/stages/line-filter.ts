@@ -22,6 +22,11 @@ export class LineFilterStage implements RowStage {
     );
   }
 
+  /** Filters of a block may run in any order: one that finds a text, and keeps few rows, spares others their work. */
+  get cost(): number {
+    return Math.max(...this.#tests.map((test) => test.cost)) + (this.#positive ? 0 : 1);
+  }
+
   run(row: Row): boolean {
     for (const test of this.#tests) if (test.test(row.source, row.start, row.end)) return this.#positive;
     return !this.#positive;

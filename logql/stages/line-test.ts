@@ -9,11 +9,23 @@ import { decodeUtf8, encodeUtf8, isAscii } from './text.ts';
  * selected rows that match (others may be marked or not).
  */
 export abstract class LineTest {
+  /** A rank of what `mark` costs for a whole block. */
+  readonly cost: number = 2;
+
   /** The line is `[start, end)` of a byte string. */
   abstract test(source: string, start: number, end: number): boolean;
 
   mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
     const starts = lines.block.lineStarts;
+    if (isSelective(lines, count)) {
+      for (let i = 0; i < count; i++) {
+        const row = rows[i]!;
+        if (marks[row] === 1) continue;
+        const line = lines.textOf(row);
+        if (this.test(line, 0, line.length)) marks[row] = 1;
+      }
+      return;
+    }
     const text = lines.text;
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
@@ -31,6 +43,7 @@ function isSelective(lines: BlockLines, count: number): boolean {
 
 /** `|= "text"`. */
 export class ContainsTest extends LineTest {
+  override readonly cost = 0;
   readonly #bytes: string;
   readonly #buffer: Buffer;
 
@@ -109,11 +122,9 @@ export class RegexTest extends LineTest {
       super.mark(lines, rows, count, marks);
       return;
     }
-    const starts = lines.block.lineStarts;
-    const text = lines.text;
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
-      if (marks[row] === 0 && this.#regex.testAscii(text.slice(starts[row]!, starts[row + 1]!))) marks[row] = 1;
+      if (marks[row] === 0 && this.#regex.testAscii(lines.textOf(row))) marks[row] = 1;
     }
   }
 

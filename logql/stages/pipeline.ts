@@ -39,7 +39,7 @@ class StagePipeline implements Pipeline {
 
   constructor(options: PipelineOptions) {
     const plan = planStages(options, this.#row);
-    this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter));
+    this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter)).sort((a, b) => a.cost - b.cost);
     this.#stages = plan.stages;
     this.#unwrap = plan.unwrap;
     this.#readsLines = plan.readsLines;

@@ -64,7 +64,7 @@ export function decodeTimestamps(raw: Buffer, rowCount: number, spanNs: bigint, 
     throw new CorruptBlockError('timestamps of no known form', position);
   if (raw.length !== HEAD_BYTES + width * count) throw new CorruptBlockError('timestamps of a wrong length', position);
   if (!Number.isSafeInteger(divisor) || divisor < 1) throw new CorruptBlockError('timestamps without unit', position);
-  const values = new Float64Array(count);
+  const values = width > 4 ? new Float64Array(count) : new Uint32Array(count);
   readPlanes(raw, HEAD_BYTES, values, count, width);
   const offsets = new Float64Array(rowCount);
   let offset = 0;

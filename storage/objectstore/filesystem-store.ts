@@ -24,6 +24,10 @@ const TEMPORARY = '.tmp';
 /** A temporary file of another machine (a shared volume) that is older than this belongs to nobody. */
 const LEFTOVER_AGE_MS = 24 * 3600 * 1000;
 const STATS_AT_ONCE = 64;
+/** Files that `getSync` keeps open: opening one costs as much as reading a block. */
+const MAX_OPEN_FILES = 32;
+/** For so long: the disk space of a deleted object is free only when nobody has it open. */
+const KEEP_OPEN_MS = 10_000;
 
 /**
  * Objects as files below a directory. `put` writes a temporary file, syncs it, renames it into place and syncs the
@@ -31,6 +35,8 @@ const STATS_AT_ONCE = 64;
  */
 export class FilesystemStore implements ObjectStore {
   readonly #directory: string;
+  /** Descriptors by key, the latest used last. An object never changes; one that was deleted may still be read. */
+  readonly #files = new Map<string, number>();
 
   constructor(config: FilesystemStoreConfig) {
     this.#directory = config.directory;
@@ -52,6 +58,7 @@ export class FilesystemStore implements ObjectStore {
           signal?.throwIfAborted();
           await makeFolder(dirname(target));
           await rename(temporary, target);
+          this.#forget(key);
           await syncFolder(dirname(target));
         } catch (error: unknown) {
           await rm(temporary, { force: true });
@@ -89,25 +96,39 @@ export class FilesystemStore implements ObjectStore {
   }
 
   getSync(key: string, range?: ByteRange): Uint8Array {
-    checkKey(key);
     if (range) checkRange(range);
     try {
-      const file = openSync(this.#path(key), 'r');
-      try {
-        const { offset, length } = range ?? { offset: 0, length: fstatSync(file).size };
-        const bytes = Buffer.allocUnsafeSlow(length);
-        for (let done = 0; done < length; ) {
-          const bytesRead = readSync(file, bytes, done, length - done, offset + done);
-          if (bytesRead === 0) throw rangePastEnd(key, offset, length);
-          done += bytesRead;
-        }
-        return bytes;
-      } finally {
-        closeSync(file);
+      const file = this.#fileOf(key);
+      const { offset, length } = range ?? { offset: 0, length: fstatSync(file).size };
+      const bytes = Buffer.allocUnsafeSlow(length);
+      for (let done = 0; done < length; ) {
+        const bytesRead = readSync(file, bytes, done, length - done, offset + done);
+        if (bytesRead === 0) throw rangePastEnd(key, offset, length);
+        done += bytesRead;
       }
+      return bytes;
     } catch (error: unknown) {
       throw toObjectStoreError('get', key, error);
     }
+  }
+
+  #fileOf(key: string): number {
+    const known = this.#files.get(key);
+    if (known !== undefined) {
+      this.#files.delete(key);
+      this.#files.set(key, known);
+      return known;
+    }
+    checkKey(key);
+    const file = openSync(this.#path(key), 'r');
+    if (this.#files.size === 0) setTimeout(() => this.#closeFiles(), KEEP_OPEN_MS).unref();
+    this.#files.set(key, file);
+    if (this.#files.size > MAX_OPEN_FILES) {
+      const [oldest, descriptor] = this.#files.entries().next().value!;
+      this.#files.delete(oldest);
+      closeSync(descriptor);
+    }
+    return file;
   }
 
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectEntry> {
@@ -161,6 +182,7 @@ export class FilesystemStore implements ObjectStore {
       async () => {
         signal?.throwIfAborted();
         const path = this.#path(key);
+        this.#forget(key);
         try {
           await rm(path);
         } catch (error: unknown) {
@@ -189,7 +211,19 @@ export class FilesystemStore implements ObjectStore {
   }
 
   close(): void {
-    // Files are open only during a call.
+    this.#closeFiles();
+  }
+
+  #closeFiles(): void {
+    for (const file of this.#files.values()) closeSync(file);
+    this.#files.clear();
+  }
+
+  #forget(key: string): void {
+    const file = this.#files.get(key);
+    if (file === undefined) return;
+    this.#files.delete(key);
+    closeSync(file);
   }
 
   /** Removes what puts that were killed left behind. Once, when the process starts. Returns how many. */
