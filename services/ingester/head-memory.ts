@@ -3,13 +3,20 @@
  * outgrow, and what is encoded, would pile up by the gigabyte before anything frees it.
  */
 
-/** Heads below this are many and live long; they get what they need and nothing more. */
+/**
+ * Heads below this are many and live long; they get what they need and nothing more. Their memory is not shared, so that
+ * V8 counts it: where a hundred thousand heads grow together, nobody needs what they outgrow. Threads get copies.
+ */
 const MIN_POOLED_BYTES = 16 * 1024;
 /** Larger than any head that is cut in time. */
 const MAX_POOLED_BYTES = 8 * 1024 * 1024;
 
+export type HeadBuffer = ArrayBuffer | SharedArrayBuffer;
+
 export class HeadMemory {
   readonly #limit: number;
+  /** May idle whatever is lent: many small heads can take more than the limit, and go on growing. */
+  readonly #leastIdle: number;
   /** By `classOf`. */
   readonly #free: SharedArrayBuffer[][] = [];
   /** Of all that is lent or idle. */
@@ -19,6 +26,7 @@ export class HeadMemory {
   /** `limitBytes`: beyond it, what comes back is left to the garbage collector. */
   constructor(limitBytes: number) {
     this.#limit = limitBytes;
+    this.#leastIdle = limitBytes / 4;
   }
 
   get idleBytes(): number {
@@ -26,8 +34,9 @@ export class HeadMemory {
   }
 
   /** At least `bytes`, holding anything. */
-  take(bytes: number): SharedArrayBuffer {
-    if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES) return new SharedArrayBuffer(bytes);
+  take(bytes: number): HeadBuffer {
+    if (bytes < MIN_POOLED_BYTES) return new ArrayBuffer(bytes);
+    if (bytes > MAX_POOLED_BYTES) return new SharedArrayBuffer(bytes);
     const place = classOf(bytes);
     const idle = this.#free[place]?.pop();
     if (idle !== undefined) {
@@ -41,10 +50,10 @@ export class HeadMemory {
   }
 
   /** `isShared`: somebody may still read it, so that it is not lent again. */
-  give(memory: SharedArrayBuffer, isShared: boolean): void {
+  give(memory: HeadBuffer, isShared: boolean): void {
     const bytes = memory.byteLength;
-    if (bytes < MIN_POOLED_BYTES || bytes > MAX_POOLED_BYTES) return;
-    if (isShared || this.#total > this.#limit) {
+    if (!(memory instanceof SharedArrayBuffer) || bytes > MAX_POOLED_BYTES) return;
+    if (isShared || (this.#total > this.#limit && this.#idle > this.#leastIdle)) {
       this.#total -= bytes;
       return;
     }
@@ -54,7 +63,7 @@ export class HeadMemory {
 
   /** Lets go of what idles, the class with the most first, until all is within the limit. */
   #shrink(): void {
-    while (this.#total > this.#limit && this.#idle > 0) {
+    while (this.#total > this.#limit && this.#idle > this.#leastIdle) {
       let most: SharedArrayBuffer[] = [];
       let mostBytes = 0;
       this.#free.forEach((list, place) => {

@@ -1,11 +1,11 @@
 import type { HeadColumns } from '../../storage/block/types.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { setBytes } from './entry-bytes.ts';
-import type { HeadMemory } from './head-memory.ts';
+import type { HeadBuffer, HeadMemory } from './head-memory.ts';
 import { MetadataSets } from './metadata-sets.ts';
 
 /**
- * Rows of one stream, growing. Row columns and line bytes share one SharedArrayBuffer (a stream of twenty lines must
+ * Rows of one stream, growing. Row columns and line bytes share one buffer (a stream of twenty lines must
  * stay small, and every buffer costs some hundred bytes by itself):
  *
  *     f64 offsetsNs[rows]  u32 lineEnds[rows]  u32 metaIndexes[rows]  u8 bytes[bytes]
@@ -31,7 +31,7 @@ export class Head {
   #maxOffset = Number.NEGATIVE_INFINITY;
   #lastOffset = Number.NEGATIVE_INFINITY;
   #ascending = true;
-  #memory: SharedArrayBuffer;
+  #memory: HeadBuffer;
   #rowCapacity: number;
   readonly #pool: HeadMemory;
   readonly #sets: MetadataSets;
@@ -179,7 +179,7 @@ export class Head {
 
 const even = (n: number): number => (n + 1) & ~1;
 
-function viewsOf(memory: SharedArrayBuffer, rows: number) {
+function viewsOf(memory: HeadBuffer, rows: number) {
   return {
     offsetsNs: new Float64Array(memory, 0, rows),
     lineEnds: new Uint32Array(memory, 8 * rows, rows),

@@ -1,7 +1,7 @@
 import type { StreamBatch } from '../rpc/push-batch.ts';
-import type { HeadMemory } from './head-memory.ts';
+import type { HeadBuffer, HeadMemory } from './head-memory.ts';
 
-const NO_MEMORY = new SharedArrayBuffer(0);
+const NO_MEMORY = new ArrayBuffer(0);
 /** Sets that there is room for at first. */
 const FIRST_SETS = 2;
 /** Up to this many sets are compared one by one; most streams have a few levels and nothing else. */
@@ -14,7 +14,7 @@ const LINEAR_SETS = 8;
  *     u32 ends[setCapacity]  u8 bytes[]
  */
 export class MetadataSets {
-  #memory: SharedArrayBuffer = NO_MEMORY;
+  #memory: HeadBuffer = NO_MEMORY;
   #setCapacity = 0;
   #count = 0;
   /** Open addressing, a power of two; 1 + index of a set, 0 for free. */

@@ -211,11 +211,11 @@ export class Stream implements StreamOrder {
       head.append(batch, from, to, lineStart, lineEnd);
       return;
     }
-    const room = Math.max(bytes, this.#expectedBytes >> 2);
+    const room = Math.max(bytes, this.#expectedBytes >> 1);
     const base = batch.baseNs + BigInt(min);
     const next = new Head(
       base,
-      Math.max(to - from, Math.ceil((this.#expectedBytes >> 2) / EXPECTED_LINE_BYTES)),
+      Math.max(to - from, Math.ceil((this.#expectedBytes >> 1) / EXPECTED_LINE_BYTES)),
       room,
       this.#memory,
     );

@@ -1,7 +1,8 @@
 /**
- * Rows of one stream as an ingester holds them before they are cut: columns that only grow. Every array is backed by
- * a SharedArrayBuffer, so that a worker can read the first `rowCount` rows while the ingester appends behind them:
- * what lies before `rowCount` never changes. A column that must grow moves to a new array; readers keep the old one.
+ * Rows of one stream as an ingester holds them before they are cut: columns that only grow. Arrays of some size are
+ * backed by a SharedArrayBuffer, so that a worker can read the first `rowCount` rows while the ingester appends behind
+ * them: what lies before `rowCount` never changes. Small ones are copied on their way to a worker. A column that must grow
+ * moves to a new array; readers keep the old one.
  */
 export interface HeadColumns {
   readonly rowCount: number;
