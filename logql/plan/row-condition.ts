@@ -1,4 +1,4 @@
-import { compileRegex, parsePattern, requiredText, type TextCondition } from '../regex/index.ts';
+import { compileRegex } from '../regex/index.ts';
 import { encodeUtf8, parsePatternParts } from '../stages/index.ts';
 import type { LabelFilter, LineFilter, LineFilterOp, LineFilterOperand, Stage } from '../syntax/ast.ts';
 
@@ -72,7 +72,7 @@ function ofOperand(op: LineFilterOp, { fn, value }: LineFilterOperand, isChain: 
   if (forms?.some((form) => form.foldsCase)) {
     return any(forms.map(({ text }) => all(text.split(/[^\x00-\x7f]|[ik]/).map((part) => ofText(part)))));
   }
-  return requiredText(parsePattern(value).root) satisfies TextCondition | null;
+  return traits.requiredText;
 }
 
 function ofText(bytes: string): RowCondition | null {

@@ -6,6 +6,7 @@ import { longestMatch, onlyMatch, requiredLiterals } from './literals.ts';
 import { parsePattern } from './parse.ts';
 import { Regex, type RegexTraits } from './regex.ts';
 import { RegexError } from './regex-error.ts';
+import { requiredText } from './required-text.ts';
 import { simpleForms } from './simple-forms.ts';
 import type { RegexNode } from './syntax-tree.ts';
 import { isNullable, someNode } from './syntax-tree.ts';
@@ -71,6 +72,7 @@ function compile(pattern: string, options: RegexOptions): Regex {
       ...traitsOf(root),
       matchesEverything: matchesEverything(tree.root, options),
       simpleForms: simpleForms(tree.root),
+      requiredText: requiredText(tree.root),
     },
     {
       automaton: () => RE2JS.compile(re2Source),
@@ -101,7 +103,7 @@ function compileForV8(root: RegexNode, alphabet: 'ascii' | 'full', captures: boo
   return new RegExp(source, 'g');
 }
 
-function traitsOf(root: RegexNode): Omit<RegexTraits, 'matchesEverything' | 'simpleForms'> {
+function traitsOf(root: RegexNode): Omit<RegexTraits, 'matchesEverything' | 'simpleForms' | 'requiredText'> {
   return {
     literal: onlyMatch(root),
     requiredLiterals: requiredLiterals(root),

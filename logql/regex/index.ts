@@ -3,7 +3,7 @@ export { compileRegex, MAX_PATTERN_LENGTH, MAX_UNROLLED_SIZE, type RegexOptions,
 export { parsePattern } from './parse.ts';
 export type { Regex, RegexMatch, RegexTraits } from './regex.ts';
 export { RegexError } from './regex-error.ts';
-export { requiredText, type TextCondition } from './required-text.ts';
+export type { TextCondition } from './required-text.ts';
 export type { SimpleForm } from './simple-forms.ts';
 export type { RegexNode, RegexTree } from './syntax-tree.ts';
 export { timedTest } from './timed-test.ts';

@@ -1,4 +1,5 @@
 import type { RE2JS } from 're2js';
+import type { TextCondition } from './required-text.ts';
 import type { SimpleForm } from './simple-forms.ts';
 
 /** What is known of a pattern beside its matches; used to choose the way a block is searched. */
@@ -18,6 +19,8 @@ export interface RegexTraits {
   readonly isAsciiOnly: boolean;
   /** The comparisons that Loki makes of the pattern, null when it runs it. Anchors of `anchored` do not count. */
   readonly simpleForms: readonly SimpleForm[] | null;
+  /** What a text contains in which the pattern matches; null when nothing is known. */
+  readonly requiredText: TextCondition | null;
   /** JavaScript finds the same extent and groups as RE2, not only the same texts. */
   readonly sameCaptures: boolean;
 }
