@@ -23,6 +23,10 @@ import type { QueryStats } from './stats.ts';
 /** Rows of lines, and their bytes, that go to a worker in one job: some milliseconds of work. */
 const JOB_ROWS = 128 * 1024;
 const JOB_BYTES = 8 * 1024 * 1024;
+/** Smaller ones cost more in messages than they gain. */
+const MIN_JOB_ROWS = 8 * 1024;
+const MIN_JOB_BYTES = 1024 * 1024;
+const JOBS_PER_WORKER = 8;
 /**
  * Units in one job. Each head in a message is a shared buffer, and Node looks through all those before it for every one:
  * 100,000 streams of a row each in one message stopped the main thread for half a minute; 500 cost 2 ms.
@@ -84,7 +88,7 @@ export class ScanSession {
   ): Promise<(readonly AccumulatorPartial[])[]> {
     const jobs: ScanMetricRequest['parts'][] = [];
     unitsOfScan.forEach((units, scan) => {
-      for (const part of divideUnits(units)) jobs.push([{ scan, units: part }]);
+      for (const part of divideUnits(units, ...jobSize(units, this.#pool.size))) jobs.push([{ scan, units: part }]);
     });
     const scans: readonly RangeScan[] = plan.scans;
     let next = 0;
@@ -152,6 +156,21 @@ function valuesOf(plan: MetricPlan, partials: readonly (readonly AccumulatorPart
     }
   });
   return sum;
+}
+
+/** Rows and bytes of a job: small enough that no worker has nothing left to do long before another. */
+function jobSize(units: readonly ScanUnit[], workers: number): [rows: number, bytes: number] {
+  let rows = 0;
+  let bytes = 0;
+  for (const unit of units) {
+    rows += unit.rowCount;
+    bytes += unit.lineBytes;
+  }
+  const jobs = workers * JOBS_PER_WORKER;
+  return [
+    Math.min(JOB_ROWS, Math.max(MIN_JOB_ROWS, Math.ceil(rows / jobs))),
+    Math.min(JOB_BYTES, Math.max(MIN_JOB_BYTES, Math.ceil(bytes / jobs))),
+  ];
 }
 
 /** Divides units into runs of about one job's work, in order. */
