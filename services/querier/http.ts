@@ -21,6 +21,7 @@ import {
 import { type Patterns, renderPatterns } from './patterns.ts';
 import type { Querier, QueryContext } from './querier.ts';
 import { JSON_TYPE, renderAnswer, renderNames } from './query-response.ts';
+import { Sizes } from './sizes.ts';
 import { QueryStats, renderStats } from './stats.ts';
 import { type AggregateBy, type Volume, volumeBuckets } from './volume.ts';
 
@@ -83,6 +84,7 @@ class QuerierHandlers {
   readonly #patterns: Patterns | null;
   readonly #clock: Clock;
   readonly #detector: Detector;
+  readonly #sizes: Sizes;
 
   constructor(options: QuerierHttpOptions) {
     this.#querier = options.querier;
@@ -90,6 +92,7 @@ class QuerierHandlers {
     this.#patterns = options.patterns;
     this.#clock = options.clock;
     this.#detector = new Detector(options);
+    this.#sizes = new Sizes(options);
   }
 
   async range(request: HttpRequest): Promise<HttpResponse> {
@@ -155,7 +158,7 @@ class QuerierHandlers {
     const form = await request.form();
     const bounds = parseOrderedBounds(form, this.#clock.nowNs());
     const matchers = parseMatchers(form.get('query') ?? '');
-    const stats = await this.#metadata.indexStats(request.tenants(), bounds, matchers);
+    const stats = await this.#sizes.indexStats(bounds, matchers, contextOf(request));
     return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify(stats)}\n` };
   }
 
@@ -169,14 +172,9 @@ class QuerierHandlers {
     const matchers = query.replaceAll(/\s/g, '') === '{}' ? [] : parseMatchers(query);
     const aggregateBy = parseAggregateBy(form.get('aggregateBy') ?? '');
     const stats = new QueryStats();
-    const volumes = await this.#metadata.volume(
-      request.tenants(),
-      range ? volumeBuckets(bounds, stepNs) : [bounds],
-      matchers,
-      { limit, aggregateBy, targetLabels: targets === '' ? null : targets.split(',') },
-      stats,
-    );
     const buckets = range ? volumeBuckets(bounds, stepNs) : [bounds];
+    const options = { limit, aggregateBy, targetLabels: targets === '' ? null : targets.split(',') };
+    const volumes = await this.#sizes.volume(buckets, matchers, options, contextOf(request), stats);
     return renderVolumes(
       volumes,
       buckets.map((b) => Number(b.endNs / 1_000_000n)),

@@ -8,9 +8,7 @@ import type { RecentRequest } from '../rpc/ingester.ts';
 import type { LabelValues } from './detected-labels.ts';
 import type { Bounds } from './params.ts';
 import { limitBounds, strictest } from './query-limits.ts';
-import { resolveTenants, type Sources, selectStreams } from './select.ts';
-import { QueryStats } from './stats.ts';
-import { aggregateVolumes, type Volume, type VolumeOptions } from './volume.ts';
+import { resolveTenants, type Sources } from './select.ts';
 
 /** All that lies in the memory of an ingester, whatever its time. */
 const ANY_TIME = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n } as const;
@@ -25,22 +23,7 @@ export class NoResponseError extends Error {
   }
 }
 
-/** `volume_enabled: false`. */
-export class VolumeDisabledError extends Error {
-  readonly code = 'volume_disabled';
-  constructor() {
-    super('not found');
-  }
-}
-
-export interface IndexStats {
-  readonly streams: number;
-  readonly chunks: number;
-  readonly bytes: number;
-  readonly entries: number;
-}
-
-/** Answers about labels, series and sizes: from the index and the ingesters, without reading a row. */
+/** Answers about labels and series: from the index and the ingesters, without reading a row. */
 export class Metadata {
   readonly #sources: Sources;
   readonly #limits: LimitsProvider;
@@ -135,54 +118,6 @@ export class Metadata {
       }
     }
     return [...found.values()].sort(compareLabels);
-  }
-
-  /** How much a selector would read. */
-  async indexStats(tenants: Tenants, asked: Bounds, matchers: readonly Matcher[]): Promise<IndexStats> {
-    const bounds = this.#bounds(tenants, asked);
-    if (!bounds) return { streams: 0, chunks: 0, bytes: 0, entries: 0 };
-    const streams = await selectStreams(
-      this.#sources,
-      { tenants, matchers, tenantMatchers: 'choose', ...bounds },
-      new QueryStats(),
-    );
-    let chunks = 0;
-    let bytes = 0;
-    let entries = 0;
-    for (const { blocks } of streams) {
-      chunks += blocks.length;
-      for (const block of blocks) {
-        bytes += block.lineBytes + block.metadataBytes;
-        entries += block.rowCount;
-      }
-    }
-    return { streams: streams.length, chunks, bytes, entries };
-  }
-
-  /** Bytes a group of labels and bucket of time (`volume.ts`). */
-  async volume(
-    tenants: Tenants,
-    buckets: readonly Bounds[],
-    matchers: readonly Matcher[],
-    options: Pick<VolumeOptions, 'limit' | 'aggregateBy' | 'targetLabels'>,
-    stats: QueryStats,
-  ): Promise<Volume[]> {
-    const limits = strictest(tenants.ids.map((id) => this.#limits.for(id)));
-    if (!limits.volume_enabled) throw new VolumeDisabledError();
-    const whole = { startNs: buckets[0]!.startNs, endNs: buckets[buckets.length - 1]!.endNs };
-    const bounds = this.#bounds(tenants, whole);
-    if (!bounds) return [];
-    const streams = await selectStreams(
-      this.#sources,
-      { tenants, matchers, tenantMatchers: 'choose', ...bounds },
-      stats,
-    );
-    const named = streams.map((s) => (s.tenant === null ? s : { ...s, labels: withTenant(s.labels, s.tenant) }));
-    return aggregateVolumes(named, buckets, {
-      ...options,
-      matcherNames: [...new Set(matchers.map((m) => m.name))],
-      maxSeries: limits.volume_max_series,
-    });
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import type { MetricResult } from '../../logql/aggregate/index.ts';
 import { alignRange, conditionOf, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
-import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
+import type { LogSelectorExpr, Matcher } from '../../logql/syntax/ast.ts';
 import { ParseError, parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
@@ -25,6 +25,7 @@ import { parseRequestLimits, RequestLimitsError, tightened } from './request-lim
 import { ScanSession } from './scan-session.ts';
 import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
+import { measureStreams, type StreamSize } from './stream-sizes.ts';
 
 export interface QuerierOptions {
   readonly sources: Sources;
@@ -193,6 +194,21 @@ export class Querier {
     const stats = new QueryStats();
     return this.#timed(this.limitsOf(context.tenants), context, stats, (session) =>
       runLogQuery(this.#options.sources, session, expr, params, context.tenants, stats),
+    );
+  }
+
+  /**
+   * Rows and bytes of the streams that matchers select, in each bucket of time; under the limits of a query. Throws
+   * QueryTimeoutError and TooManyOutstandingError.
+   */
+  measure(
+    matchers: readonly Matcher[],
+    buckets: readonly Bounds[],
+    context: QueryContext,
+    stats: QueryStats,
+  ): Promise<StreamSize[]> {
+    return this.#timed(this.#limitsFor(context), context, stats, (session) =>
+      measureStreams(this.#options.sources, session, { tenants: context.tenants, matchers, buckets }, stats),
     );
   }
 

@@ -9,6 +9,8 @@ import {
 import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
 import type {
   LogScanResult,
+  MeasureRequest,
+  MeasureResult,
   MetricEvaluationResult,
   MetricFinishResult,
   MetricScanResult,
@@ -16,6 +18,7 @@ import type {
   ScanMetricRequest,
 } from '../../storage/scan/messages.ts';
 import { addScanStats } from '../../storage/scan/scan-stats.ts';
+import type { TimeBuckets } from '../../storage/scan/time-buckets.ts';
 import type { ScanUnit } from '../../storage/scan/units.ts';
 import type { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { QueryStats } from './stats.ts';
@@ -122,6 +125,30 @@ export class ScanSession {
       }),
     );
     return scans.map((_, scan) => found.flatMap((result) => result.partials[scan] ?? []));
+  }
+
+  /** Counts rows and bytes of units in buckets; `add` is told of what is found, also several times of one pair. */
+  async measure(
+    units: readonly ScanUnit[],
+    buckets: TimeBuckets,
+    add: (unit: ScanUnit, bucket: number, rows: number, bytes: number) => void,
+  ): Promise<void> {
+    const jobs = divideUnits(units, ...jobSize(units, this.#pool.size));
+    let next = 0;
+    const drain = async () => {
+      while (next < jobs.length) {
+        const job = jobs[next++]!;
+        const request: MeasureRequest = { kind: 'measure', cancel: this.#cancel, units: job, buckets };
+        this.#stats.subqueries++;
+        const found = await this.#pool.run<MeasureResult>(request, { signal: this.#signal, owner: this.#owner });
+        addScanStats(this.#stats.scan, found.stats);
+        for (let i = 0; i < found.units.length; i++) {
+          add(job[found.units[i]!]!, found.buckets[i]!, found.rows[i]!, found.bytes[i]!);
+        }
+      }
+    };
+    const lanes = Math.min(2 * this.#pool.size, jobs.length); // the next job's message is there when one ends
+    await Promise.all(Array.from({ length: lanes }, drain));
   }
 
   /** The answer of a metric query from its partials, which are used up. Throws what `evaluatePlan` throws. */

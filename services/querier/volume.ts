@@ -1,6 +1,6 @@
 import { compareLabels, type Labels, labelsKey } from '../../logql/labels.ts';
 import type { Bounds } from './params.ts';
-import type { SelectedStream } from './select.ts';
+import type { StreamSize } from './stream-sizes.ts';
 
 export type AggregateBy = 'series' | 'labels';
 
@@ -27,8 +27,6 @@ export class VolumeSeriesLimitError extends Error {
   }
 }
 
-const SPLIT_GAP_NS = 1_000_000n;
-
 /** The parts of a range that `volume_range` reports, ends inclusive: cut at multiples of the step since 1970. */
 export function volumeBuckets(bounds: Bounds, stepNs: bigint): Bounds[] {
   const { startNs, endNs } = bounds;
@@ -36,7 +34,7 @@ export function volumeBuckets(bounds: Bounds, stepNs: bigint): Bounds[] {
   let from = startNs;
   let next = startNs - (((startNs % stepNs) + stepNs) % stepNs) + stepNs;
   while (next < endNs) {
-    buckets.push({ startNs: from, endNs: next - SPLIT_GAP_NS });
+    buckets.push({ startNs: from, endNs: next - 1n });
     from = next;
     next += stepNs;
   }
@@ -44,28 +42,24 @@ export function volumeBuckets(bounds: Bounds, stepNs: bigint): Bounds[] {
   return buckets;
 }
 
-/**
- * Bytes of lines and metadata a group and bucket, the largest groups of the first bucket first. A block that reaches
- * over the end of a bucket counts by the share of its time that lies inside, as Loki counts a chunk.
- */
+/** Bytes of lines and metadata a group and bucket, the largest groups of the first bucket first. */
 export function aggregateVolumes(
-  streams: readonly SelectedStream[],
-  buckets: readonly Bounds[],
+  streams: readonly StreamSize[],
+  bucketCount: number,
   options: VolumeOptions,
 ): Volume[] {
   const groups = new Map<string, { metric: Labels; bytes: number[] }>();
   for (const stream of streams) {
-    const bytes = buckets.map((bucket) => streamBytes(stream, bucket));
-    if (bytes.every((b) => b === 0)) continue;
+    if (stream.cells.every(({ bytes }) => bytes === 0)) continue;
     for (const metric of metricsOf(stream.labels, options)) {
       const key = labelsKey(metric);
       let group = groups.get(key);
       if (!group) {
         if (groups.size >= options.maxSeries) throw new VolumeSeriesLimitError(options.maxSeries);
-        group = { metric, bytes: buckets.map(() => 0) };
+        group = { metric, bytes: new Array<number>(bucketCount).fill(0) };
         groups.set(key, group);
       }
-      for (let i = 0; i < bytes.length; i++) group.bytes[i]! += bytes[i]!;
+      for (const { bucket, bytes } of stream.cells) group.bytes[bucket]! += bytes;
     }
   }
   const first = (v: Volume) => v.bytes.find((b) => b > 0) ?? 0;
@@ -85,17 +79,4 @@ function metricsOf(labels: Labels, options: VolumeOptions): Labels[] {
   const wanted = new Set(names);
   const metric = labels.filter(([name]) => wanted.has(name));
   return metric.length === 0 ? [] : [metric];
-}
-
-function streamBytes(stream: SelectedStream, bucket: Bounds): number {
-  let total = 0;
-  for (const block of stream.blocks) {
-    if (block.minNs > bucket.endNs || block.maxNs < bucket.startNs) continue;
-    const bytes = block.lineBytes + block.metadataBytes;
-    const from = block.minNs < bucket.startNs ? bucket.startNs : block.minNs;
-    const until = block.maxNs > bucket.endNs ? bucket.endNs : block.maxNs;
-    const share = block.maxNs === block.minNs ? 1 : Number(until - from) / Number(block.maxNs - block.minNs);
-    total += Math.round(bytes * share);
-  }
-  return total;
 }

@@ -5,6 +5,7 @@ import type { HeadColumns } from '../block/types.ts';
 import type { MergeRequest } from '../compaction/index.ts';
 import type { ObjectStoreConfig } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
+import type { TimeBuckets } from './time-buckets.ts';
 import type { ScanUnit } from './units.ts';
 
 /** What a worker thread needs to know before its first job. */
@@ -60,6 +61,14 @@ export interface EvaluateMetricRequest {
   readonly maxSeries: number;
 }
 
+/** Counts rows and bytes of units in buckets of time (`MeasureResult`). */
+export interface MeasureRequest {
+  readonly kind: 'measure';
+  readonly cancel: Int32Array;
+  readonly units: readonly ScanUnit[];
+  readonly buckets: TimeBuckets;
+}
+
 /** Forgets a session. Has no answer. */
 export interface CloseRequest {
   readonly kind: 'close';
@@ -79,6 +88,7 @@ export type WorkerRequest =
   | ScanMetricRequest
   | FinishMetricRequest
   | EvaluateMetricRequest
+  | MeasureRequest
   | CloseRequest;
 
 export interface LogScanResult {
@@ -96,6 +106,17 @@ export interface MetricFinishResult {
 
 export interface MetricEvaluationResult {
   readonly result: MetricResult;
+}
+
+/** What lies in which bucket: one number in each array. A unit may come more than once for a bucket; they add up. */
+export interface MeasureResult {
+  /** Places in the request's `units`. */
+  readonly units: Uint32Array;
+  readonly buckets: Uint32Array;
+  readonly rows: Float64Array;
+  /** Of lines and metadata, as `BlockStats` counts them. */
+  readonly bytes: Float64Array;
+  readonly stats: ScanStats;
 }
 
 export interface WorkerMessage {

@@ -12,11 +12,13 @@ import { mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
 import { LogScan } from './log-scan.ts';
+import { measureUnits } from './measure-scan.ts';
 import {
   type CloseRequest,
   type EvaluateMetricRequest,
   type FinishMetricRequest,
   type LogScanResult,
+  type MeasureRequest,
   type MetricEvaluationResult,
   type MetricFinishResult,
   type MetricScanResult,
@@ -70,6 +72,8 @@ class ScanWorker {
         return this.#finishMetric(request);
       case 'evaluate_metric':
         return evaluateMetric(request);
+      case 'measure':
+        return this.#measure(request);
       default:
         return request satisfies never;
     }
@@ -122,6 +126,13 @@ class ScanWorker {
     const partials = scans.map((byTenant) => [...byTenant.values()].map((scan) => scan.partial()));
     const transfer = partials.flat().flatMap(transferablesOf);
     return { value: { partials } satisfies MetricFinishResult, transfer };
+  }
+
+  async #measure({ units, buckets, cancel }: MeasureRequest): Promise<Done> {
+    refuseCancelled(cancel);
+    const value = await measureUnits(units, buckets, this.#source, cancel);
+    const transfer = [value.units, value.buckets, value.rows, value.bytes].map((array) => array.buffer as ArrayBuffer);
+    return { value, transfer };
   }
 }
 
