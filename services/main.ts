@@ -1,4 +1,3 @@
-import { enableCompileCache } from 'node:module';
 import { constants } from 'node:os';
 import { systemClock } from '../storage/host/clock.ts';
 import type { App } from './app.ts';
@@ -48,9 +47,6 @@ async function main(args: readonly string[]): Promise<void> {
     log.logger.info('config is valid');
     return;
   }
-  // Halves the CPU time of the next start, and spares each thread the compiler's memory. Kept where Node keeps it: in
-  // NODE_COMPILE_CACHE, else the system's temporary directory; nothing is lost when it cannot be written.
-  enableCompileCache();
   // The switches above answer without the weight of everything else.
   const { App } = await import('./app.ts');
   const app = new App({

@@ -1,4 +1,3 @@
-import { getCompileCacheDir } from 'node:module';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../host/logger.ts';
@@ -210,12 +209,7 @@ class PoolWorker {
   constructor(index: number, settings: WorkerSettings, events: PoolWorkerEvents) {
     this.index = index;
     const entry = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
-    const cache = getCompileCacheDir();
-    this.#thread = new Worker(entry, {
-      workerData: settings,
-      name: `loptr-worker-${index}`,
-      ...(cache !== undefined && { env: { ...process.env, NODE_COMPILE_CACHE: cache } }),
-    });
+    this.#thread = new Worker(entry, { workerData: settings, name: `loptr-worker-${index}` });
     let failure: Error | null = null;
     this.#thread.on('message', (reply: WorkerReply) => events.onReply(this, reply));
     this.#thread.on('error', (error: unknown) => {
