@@ -68,6 +68,7 @@ function writeRepeat(node: RegexNode & { kind: 'repeat' }, options: WriteOptions
     return `${times(unit, weight(item), min)}${unit}*${lazy}`;
   }
   if (min === 0 && max === 1) return `${unit}?${lazy}`;
+  if (max === 0) return `${unit}{0}`; // never matches, but its captures have their numbers
   return `${times(unit, weight(item), min)}${optionalTimes(unit, weight(item), max - min, lazy)}`;
 }
 

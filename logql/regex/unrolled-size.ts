@@ -22,8 +22,16 @@ export function unrolledSize(pattern: string): number {
       size += group.size;
       added += group.added;
     } else if (min !== undefined) {
-      const count = Math.max(1, Number(comma === '' || max === '' ? min : max));
-      const more = (last.size + last.added) * (count - 1);
+      const bound = Number(comma === '' || max === '' ? min : max);
+      if (bound === 0) {
+        const isNothing = comma === '' || max !== ''; // `x{0}` and `x{0,0}`, but not `x{0,}`
+        if (isNothing) {
+          added -= last.added;
+          last = { size: last.size, added: 0 };
+        }
+        continue;
+      }
+      const more = (last.size + last.added) * (bound - 1);
       added += more;
       last = { size: last.size, added: last.added + more };
     } else {
