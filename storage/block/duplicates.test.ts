@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { encodeBlocks, headToColumns, openBlock, overlappingDuplicates } from './index.ts';
+import { blocksToCompare, encodeBlocks, headToColumns, openBlock, overlappingDuplicates } from './index.ts';
 import { arbitraryRows } from './testing/arbitrary-rows.ts';
 import { headOf, rowTexts, type TestRow } from './testing/heads.ts';
 
@@ -50,6 +50,20 @@ describe('overlappingDuplicates', () => {
     const unread = { ...headColumns([{ ns: 1n, line: 'a' }]), bytes: null };
     const later = { ...headColumns([{ ns: 2n, line: 'a' }]), bytes: null };
     assert.deepEqual(overlappingDuplicates([unread, later]), [null, null]);
-    assert.throws(() => overlappingDuplicates([unread, unread]), TypeError);
+  });
+
+  it('needs no lines of blocks that have no rows alike, and takes equal lengths for equal lines without them', () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryRows, { minLength: 2, maxLength: 4 }), (groups) => {
+        const whole = groups.map((rows) => blockColumns([...rows, ...groups[0]!.slice(0, 2)]));
+        const unread = whole.map((block) => ({ ...block, bytes: null }));
+        const compared = blocksToCompare(unread);
+        const masks = overlappingDuplicates(whole.map((block, b) => (compared.has(b) ? block : unread[b]!)));
+        assert.deepEqual(masks, overlappingDuplicates(whole));
+      }),
+    );
+    const unread = (line: string) => ({ ...headColumns([{ ns: 1n, line }]), bytes: null });
+    assert.deepEqual([...blocksToCompare([unread('abc'), unread('de'), unread('xyz')])], [0, 2]);
+    assert.deepEqual(overlappingDuplicates([unread('abc'), unread('xyz')]), [null, Uint8Array.of(1)]);
   });
 });

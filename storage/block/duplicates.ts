@@ -9,24 +9,47 @@ const MAX_PAIRS = 64;
 
 /**
  * Per block a mask with 1 for each row equal in time, line and metadata to a row of an earlier block; null when there
- * is none. Blocks must have been opened with lines and all metadata. Costs a few bigint comparisons per pair of blocks
- * that do not overlap.
+ * is none. Blocks must have been opened with all metadata, and with lines or at least lengths: where one of two blocks
+ * has no lines, those of one length count as equal. Costs a few bigint comparisons per pair of blocks that do not overlap.
  */
 export function overlappingDuplicates(blocks: readonly BlockColumns[]): (Uint8Array | null)[] {
+  const masks = blocks.map((): Uint8Array | null => null);
+  for (const { j, i, shift } of overlappingPairs(blocks))
+    masks[i] = markShared(blocks[j]!, blocks[i]!, shift, masks[i]!);
+  return masks;
+}
+
+/** The blocks, by place, whose lines are needed to tell which rows they share with another. Demands the same of them. */
+export function blocksToCompare(blocks: readonly BlockColumns[]): Set<number> {
+  const places = new Set<number>();
+  for (const { j, i, shift } of overlappingPairs(blocks)) {
+    if (markShared(blocks[j]!, blocks[i]!, shift, null) !== null) places.add(j).add(i);
+  }
+  return places;
+}
+
+interface OverlappingPair {
+  /** Places of the earlier and the later block. */
+  readonly j: number;
+  readonly i: number;
+  /** From the first row of the earlier to that of the later, ns. */
+  readonly shift: number;
+}
+
+function* overlappingPairs(blocks: readonly BlockColumns[]): Generator<OverlappingPair> {
   const bounds = blocks.map((block) => {
-    if (block.rowCount === 0) return { minNs: 1n, maxNs: 0n };
+    if (block.rowCount === 0) return null;
     const { baseNs, offsetsNs, rowCount } = block;
     return { minNs: baseNs + BigInt(offsetsNs[0]!), maxNs: baseNs + BigInt(offsetsNs[rowCount - 1]!) };
   });
-  return blocks.map((block, i) => {
-    let mask: Uint8Array | null = null;
-    for (let j = 0; j < i; j++) {
-      if (block.rowCount === 0 || blocks[j]!.rowCount === 0) continue;
-      if (bounds[j]!.maxNs < bounds[i]!.minNs || bounds[j]!.minNs > bounds[i]!.maxNs) continue;
-      mask = markShared(blocks[j]!, block, Number(bounds[i]!.minNs - bounds[j]!.minNs), mask);
+  for (let i = 1; i < blocks.length; i++) {
+    const later = bounds[i]!;
+    for (let j = 0; j < i && later !== null; j++) {
+      const earlier = bounds[j]!;
+      if (earlier === null || earlier.maxNs < later.minNs || earlier.minNs > later.maxNs) continue;
+      yield { j, i, shift: Number(later.minNs - earlier.minNs) };
     }
-    return mask;
-  });
+  }
 }
 
 /**
@@ -92,20 +115,20 @@ interface ColumnPair {
   readonly indexesB: Uint32Array | null;
 }
 
-/** Compares rows of two blocks by line and metadata. */
+/** Compares rows of two blocks by line and metadata; by the line's length where one of them has no lines. */
 class RowComparer {
   readonly #a: BlockColumns;
   readonly #b: BlockColumns;
-  readonly #bytesA: Buffer;
-  readonly #bytesB: Buffer;
+  readonly #bytesA: Buffer | null;
+  readonly #bytesB: Buffer | null;
   readonly #pairs: ColumnPair[] = [];
 
   constructor(a: BlockColumns, b: BlockColumns) {
-    if (a.bytes === null || b.bytes === null) throw new TypeError('rows can only be compared with their lines');
+    const hasLines = a.bytes !== null && b.bytes !== null;
     this.#a = a;
     this.#b = b;
-    this.#bytesA = a.bytes;
-    this.#bytesB = b.bytes;
+    this.#bytesA = hasLines ? a.bytes : null;
+    this.#bytesB = hasLines ? b.bytes : null;
     const names = new Set([...a.metadata, ...b.metadata].map((column) => column.name));
     for (const name of names) {
       const columnA = a.metadata.find((column) => column.name === name);
@@ -126,7 +149,8 @@ class RowComparer {
     const startB = this.#b.lineStarts[rowB]!;
     const endB = this.#b.lineStarts[rowB + 1]!;
     if (endA - startA !== endB - startB) return false;
-    if (this.#bytesA.compare(this.#bytesB, startB, endB, startA, endA) !== 0) return false;
+    const bytesA = this.#bytesA;
+    if (bytesA !== null && bytesA.compare(this.#bytesB!, startB, endB, startA, endA) !== 0) return false;
     for (const pair of this.#pairs) {
       const indexA = pair.indexesA?.[rowA] ?? 0;
       const indexB = pair.indexesB?.[rowB] ?? 0;
@@ -139,7 +163,7 @@ class RowComparer {
   keysOfEarlier(from: number, to: number): Set<string> {
     const keys = new Set<string>();
     for (let r = from; r < to; r++) {
-      let key = this.#bytesA.toString('latin1', this.#a.lineStarts[r], this.#a.lineStarts[r + 1]);
+      let key = lineKey(this.#bytesA, this.#a.lineStarts[r]!, this.#a.lineStarts[r + 1]!);
       for (const { name, valuesA, indexesA } of this.#pairs) key += keyPart(name, valuesA, indexesA?.[r] ?? 0);
       keys.add(key);
     }
@@ -147,10 +171,14 @@ class RowComparer {
   }
 
   keyOfLater(row: number): string {
-    let key = this.#bytesB.toString('latin1', this.#b.lineStarts[row], this.#b.lineStarts[row + 1]);
+    let key = lineKey(this.#bytesB, this.#b.lineStarts[row]!, this.#b.lineStarts[row + 1]!);
     for (const { name, valuesB, indexesB } of this.#pairs) key += keyPart(name, valuesB, indexesB?.[row] ?? 0);
     return key;
   }
+}
+
+function lineKey(bytes: Buffer | null, start: number, end: number): string {
+  return bytes === null ? `${end - start}` : bytes.toString('latin1', start, end);
 }
 
 /** Read from the right a key is unambiguous: every part ends in its length, and parts come in one order. */

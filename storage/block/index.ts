@@ -1,5 +1,5 @@
 export { CorruptBlockError } from './corrupt-block-error.ts';
-export { overlappingDuplicates } from './duplicates.ts';
+export { blocksToCompare, overlappingDuplicates } from './duplicates.ts';
 export { type BlockLimits, defaultBlockLimits, encodeBlocks } from './encode.ts';
 export { headToColumns } from './head-columns.ts';
 export { decodeMetadataSet, encodeMetadataSet, type MetadataPairs } from './metadata-set.ts';

@@ -1,5 +1,6 @@
 import type { BlockColumns } from '../../logql/source.ts';
 import {
+  blocksToCompare,
   CorruptBlockError,
   headToColumns,
   openBlock,
@@ -17,6 +18,8 @@ export interface OpenBlock {
   readonly duplicates: Uint8Array | null;
 }
 
+const WHOLE: WantedColumns = { lines: true, metadata: null };
+const ALL_BUT_LINES: WantedColumns = { lines: false, lengths: true, metadata: null };
 /** Delete requests whose stages a thread keeps compiled. */
 const MAX_COMPILED_DELETES = 100;
 
@@ -56,12 +59,9 @@ export class BlockSource {
       const columns = await this.#columns(unit.blocks[0]!, wanted, stats);
       return columns ? [{ columns, duplicates: null }] : [];
     }
-    // Rows of overlapping blocks are compared whole.
-    const all: BlockColumns[] = [];
-    for (const block of unit.blocks) {
-      const columns = await this.#columns(block, { lines: true, metadata: null }, stats);
-      if (columns) all.push(columns);
-    }
+    const all = wanted.lines
+      ? await this.#whole(unit.blocks, stats)
+      : await this.#wholeWhereCompared(unit.blocks, stats);
     const masks = overlappingDuplicates(all);
     return all.map((columns, i) => {
       const duplicates = masks[i] ?? null;
@@ -70,23 +70,56 @@ export class BlockSource {
     });
   }
 
-  async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats): Promise<BlockColumns | null> {
+  async #whole(blocks: readonly BlockRef[], stats: ScanStats): Promise<BlockColumns[]> {
+    const all: BlockColumns[] = [];
+    for (const block of blocks) {
+      const columns = await this.#columns(block, WHOLE, stats);
+      if (columns) all.push(columns);
+    }
+    return all;
+  }
+
+  /**
+   * For a reader that wants no lines: opens those of blocks that have rows alike in all else. Neighbours often meet in
+   * one timestamp, so that all blocks of a stream hang together, and share nothing.
+   */
+  async #wholeWhereCompared(blocks: readonly BlockRef[], stats: ScanStats): Promise<BlockColumns[]> {
+    const opened: { readonly ref: BlockRef; readonly columns: BlockColumns }[] = [];
+    for (const ref of blocks) {
+      // What opening costs for a head is its order, and its lines come with that.
+      const columns = await this.#columns(ref, ref.kind === 'head' ? WHOLE : ALL_BUT_LINES, stats);
+      if (columns) opened.push({ ref, columns });
+    }
+    const compared = blocksToCompare(opened.map(({ columns }) => columns));
+    const all: BlockColumns[] = [];
+    for (const [place, { ref, columns }] of opened.entries()) {
+      const isOpen = columns.bytes !== null || !compared.has(place);
+      const whole = isOpen ? columns : await this.#columns(ref, WHOLE, stats, true);
+      if (whole) all.push(whole);
+    }
+    return all;
+  }
+
+  /** `again`: the block was counted when its other columns were opened. */
+  async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats, again = false): Promise<BlockColumns | null> {
     try {
       if (ref.kind === 'stored') {
         const range = { offset: ref.offset, length: wanted.lines ? ref.length : ref.linesOffset };
         const bytes = this.#store.getSync?.(ref.segment, range) ?? (await this.#store.get(ref.segment, range));
         const columns = openBlock(bytes).columns(wanted);
-        stats.storedBlocks++;
-        stats.storedRows += ref.rowCount;
         stats.storedReadBytes += bytes.length;
         if (wanted.lines) stats.storedLineBytes += ref.lineBytes;
+        if (again) return columns;
+        stats.storedBlocks++;
+        stats.storedRows += ref.rowCount;
         stats.storedMetadataBytes += ref.metadataBytes;
         return columns;
       }
       const columns = ref.kind === 'memory' ? openBlock(ref.bytes).columns(wanted) : headToColumns(ref.head, wanted);
+      if (wanted.lines) stats.recentLineBytes += ref.lineBytes;
+      if (again) return columns;
       stats.recentBlocks++;
       stats.recentRows += columns.rowCount;
-      if (wanted.lines) stats.recentLineBytes += ref.lineBytes;
       stats.recentMetadataBytes += ref.metadataBytes;
       return columns;
     } catch (error: unknown) {

@@ -113,6 +113,49 @@ describe('measureUnits', () => {
     assert.ok(stats.storedReadBytes < objects.get('segment 0')!.length);
   });
 
+  it('reads lines of overlapping blocks only where they have rows alike, and counts each block once', async () => {
+    const objects = new Map<string, Uint8Array>();
+    const filler = 'x'.repeat(1000);
+    const blocks = [
+      refsOf(
+        'stored',
+        [
+          { ns: 1n, line: `${filler}a` },
+          { ns: 5n, line: `${filler}b` },
+        ],
+        objects,
+      ),
+      refsOf(
+        'stored',
+        [
+          { ns: 5n, line: `${filler}other` },
+          { ns: 8n, line: `${filler}c` },
+        ],
+        objects,
+      ),
+      refsOf(
+        'stored',
+        [
+          { ns: 8n, line: `${filler}c` },
+          { ns: 9n, line: filler },
+        ],
+        objects,
+      ),
+    ].flat();
+    const units = groupOverlapping([['app', 'a']], blocks);
+    const spans = timeBuckets([{ startNs: 0n, endNs: 9n }]);
+    const { rows, bytes, stats } = await measureUnits(units, spans, sourceOf(objects), running);
+    assert.deepEqual(
+      [[...rows], [...bytes]],
+      [
+        [2, 2, 1],
+        [2002, 2006, 1000],
+      ],
+    );
+    assert.deepEqual([stats.storedBlocks, stats.storedRows, stats.duplicates], [3, 6, 1]);
+    assert.equal(stats.storedLineBytes, 2006 + 2001);
+  });
+
   it('gives up when it is told to', async () => {
     const units = groupOverlapping([['app', 'a']], refsOf('head', [{ ns: 1n, line: 'x' }], new Map()));
     const spans = timeBuckets([{ startNs: 0n, endNs: 3n }]);
