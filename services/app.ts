@@ -1,4 +1,5 @@
 import { availableParallelism, hostname } from 'node:os';
+import type { SecureContextOptions } from 'node:tls';
 import { Registry } from 'prom-client';
 import { defaultBlockLimits } from '../storage/block/index.ts';
 import type { Clock } from '../storage/host/clock.ts';
@@ -8,12 +9,14 @@ import { type ObjectStoreConfig, startObjectStore } from '../storage/objectstore
 import { PoolBlockEncoder } from '../storage/scan/pool-block-encoder.ts';
 import { PoolMerger } from '../storage/scan/pool-merger.ts';
 import { WorkerPool } from '../storage/scan/worker-pool.ts';
+import { AccessControl, namesOf, readTls, readUsers, WatchedFiles } from './access/index.ts';
 import { Compactor, DeleteRequests, deleteRoutes, expiryOf } from './compactor/index.ts';
 import { type Config, directoriesOf, s3SettingsOf, TenantLimits, type Version } from './config/index.ts';
 import type { LimitsProvider } from './config/limits.ts';
 import { Distributor, pushRoutes } from './distributor/index.ts';
 import {
   adminRoutes,
+  type ClientAuth,
   HttpServer,
   type IngesterControl,
   ingesterRoutes,
@@ -241,6 +244,9 @@ export class App {
       multiTenantQueries: config.querier.multi_tenant_queries_enabled,
     };
     const { server } = config;
+    const access = await this.#startAccess();
+    const httpTls = await this.#startTls(server.http_tls_config, (context) => http.replaceCertificate(context));
+    const grpcTls = await this.#startTls(server.grpc_tls_config, (context) => grpc.replaceCertificate(context));
     const prefix = server.http_path_prefix || config.http_prefix;
     const http = new HttpServer({
       routes: [
@@ -300,6 +306,11 @@ export class App {
       compressResponses: config.frontend.compress_responses,
       logRequestsAtInfo: server.log_request_at_info_level_enabled,
       tenancy,
+      gatekeeper: access,
+      tls: httpTls && {
+        context: httpTls.value,
+        clientAuth: (server.http_tls_config.client_auth_type || 'NoClientCert') as ClientAuth,
+      },
       registry,
       logger: logger.child({ component: 'http' }),
     });
@@ -309,8 +320,14 @@ export class App {
       maxReceiveBytes: server.grpc_server_max_recv_msg_size,
       maxSendBytes: server.grpc_server_max_send_msg_size,
       maxConcurrentStreams: server.grpc_server_max_concurrent_streams,
-      push: async (orgId, message, signal) => {
-        const [tenant] = resolveTenants(orgId, 'tenant', tenancy).ids;
+      tls: grpcTls && {
+        context: grpcTls.value,
+        verifyClients: server.grpc_tls_config.client_auth_type === 'RequireAndVerifyClientCert',
+      },
+      push: async (orgId, message, signal, authorization) => {
+        const target = { route: 'loki_api_v1_push', method: 'POST', auth: 'tenant' } as const;
+        const caller = await access?.admit(authorization, target);
+        const [tenant] = resolveTenants(orgId, 'tenant', tenancy, caller).ids;
         await distributor.pushMessage(tenant!, message, signal);
       },
       onCall: (method, code, seconds) => http.metrics.observe('gRPC', method, code, false, seconds),
@@ -328,7 +345,7 @@ export class App {
     this.#onStop('ring', async () => membership.setState(ingester.id, 'LEAVING'));
     grpc.setStatus('SERVING');
     return {
-      http: `http://${hostOf(server.http_listen_address)}:${httpPort}${prefix}`,
+      http: `${httpTls ? 'https' : 'http'}://${hostOf(server.http_listen_address)}:${httpPort}${prefix}`,
       grpc: `${hostOf(server.grpc_listen_address)}:${grpcPort}`,
     };
   }
@@ -352,6 +369,52 @@ export class App {
     }
     this.#state = 'stopped';
     if (failure !== undefined && wasRunning) throw failure;
+  }
+
+  async #startAccess(): Promise<AccessControl | undefined> {
+    const { users_file: file, open_metrics: openMetrics } = this.#options.config.access;
+    if (file === '') return undefined;
+    const users = await this.#watch(
+      [file],
+      ([content]) => readUsers(content!.toString('utf8'), file),
+      (changed) => access.replaceUsers(changed),
+    );
+    const access = new AccessControl(users.value, openMetrics);
+    return access;
+  }
+
+  async #startTls(
+    settings: Config['server']['http_tls_config'] | Config['server']['grpc_tls_config'],
+    onChange: (context: SecureContextOptions) => void,
+  ): Promise<WatchedFiles<SecureContextOptions> | undefined> {
+    if (settings.cert_file === '') return undefined;
+    const isNewest = this.#options.config.server.tls_min_version === 'VersionTLS13';
+    const files = {
+      certFile: settings.cert_file,
+      keyFile: settings.key_file,
+      clientCaFile: settings.client_ca_file,
+      minVersion: isNewest ? 'TLSv1.3' : 'TLSv1.2',
+    } as const;
+    return this.#watch(namesOf(files), (contents) => readTls(files, contents), onChange);
+  }
+
+  async #watch<T>(
+    files: readonly string[],
+    read: (contents: readonly Buffer[]) => T,
+    onChange: (value: T) => void,
+  ): Promise<WatchedFiles<T>> {
+    const { config, clock } = this.#options;
+    const logger = this.#logger.child({ component: 'access' });
+    const watched = await WatchedFiles.start({
+      files,
+      read,
+      onChange,
+      periodMs: config.access.reload_period,
+      clock,
+      logger,
+    });
+    this.#onStop('files', () => watched.stop());
+    return watched;
   }
 
   #startPatterns(limits: LimitsProvider): PatternIngester | null {

@@ -1,5 +1,8 @@
 import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import { systemClock } from '../storage/host/clock.ts';
+import { hashPassword } from './access/password-hash.ts';
 import type { App } from './app.ts';
 import {
   ConfigError,
@@ -35,6 +38,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (switches.help) return print(helpText(presentValue));
   if (switches.version) return print(`loptr ${[version.version, version.revision].filter(Boolean).join(' ')}\n`);
   if (switches.listTargets) return print('all\n');
+  if (switches.hashPassword) return hashFromInput();
   if (switches.health) return askHealth(switches.healthUrl);
   if (switches.printConfig) process.stderr.write(printConfig(config));
 
@@ -107,6 +111,23 @@ function stopOnSignals(app: App, timeoutMs: number, log: ProgramLog): void {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+}
+
+/** The first line of standard input; from a terminal it is not shown. */
+async function hashFromInput(): Promise<void> {
+  const { stdin, stderr } = process;
+  if (stdin.isTTY) stderr.write('Password: ');
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: stdin, output: silent, terminal: stdin.isTTY });
+  const password = await new Promise<string>((resolve) => {
+    lines.once('line', resolve);
+    lines.once('close', () => resolve('')); // what comes second says nothing
+  });
+  lines.close();
+  if (stdin.isTTY) stderr.write('\n');
+  if (password !== '') return print(`${await hashPassword(password)}\n`);
+  stderr.write('loptr: expected a password on standard input\n');
+  process.exitCode = 1;
 }
 
 async function askHealth(url: string): Promise<void> {

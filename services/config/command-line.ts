@@ -11,6 +11,7 @@ export interface Switches {
   readonly help: boolean;
   readonly version: boolean;
   readonly listTargets: boolean;
+  readonly hashPassword: boolean;
   readonly health: boolean;
   readonly healthUrl: string;
 }
@@ -49,6 +50,12 @@ const SWITCH_FIELDS = {
   h: new Field<boolean>('bool', false, 'h', 'The same.'),
   version: new Field<boolean>('bool', false, 'version', 'Print the version and end.'),
   'list-targets': new Field<boolean>('bool', false, 'list-targets', 'Print what -target takes and end.'),
+  'hash-password': new Field<boolean>(
+    'bool',
+    false,
+    'hash-password',
+    'Read a password from standard input, print its hash for access.users_file and end.',
+  ),
   health: new Field<boolean>(
     'bool',
     false,
@@ -119,6 +126,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       help: isOn('help', 'h'),
       version: isOn('version'),
       listTargets: isOn('list-targets'),
+      hashPassword: isOn('hash-password'),
       health: isOn('health'),
       healthUrl: (switches.get('health.url') as string | undefined) ?? SWITCH_FIELDS['health.url'].default,
     },

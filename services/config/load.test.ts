@@ -147,15 +147,21 @@ test('limits that are lists and mappings are checked inside', () => {
   assert.match(problemsOf(bad)[0]!, /loki\.yaml:2: limits_config\.otlp_config: scope attributes cannot become labels/);
 });
 
-test('TLS is refused rather than ignored', () => {
+test('TLS is taken whole, or refused rather than ignored', () => {
+  const problemOf = (keys: string) => problemsOf(`server: {http_tls_config: {${keys}}}\n`)[0] ?? 'none';
+  assert.equal(problemOf('cert_file: a, key_file: b'), 'none');
+  const mutual = 'client_auth_type: RequireAndVerifyClientCert, client_ca_file: c';
+  assert.equal(problemOf(`cert_file: a, key_file: b, ${mutual}`), 'none');
+  assert.match(problemOf('cert_file: a'), /http_tls_config: cert_file and key_file must be set together/);
+  assert.match(problemOf(mutual), /client_auth_type and client_ca_file need cert_file/);
   assert.match(
-    problemsOf('server: {http_tls_config: {cert_file: a, key_file: b}}\n')[0]!,
-    /cert_file: TLS is not served/,
+    problemOf('cert_file: a, key_file: b, client_auth_type: VerifyClientCertIfGiven'),
+    /needs client_ca_file/,
   );
-  assert.match(
-    problemsOf('{}', ['-server.grpc-tls-cert-path=x'])[0]!,
-    /-server\.grpc-tls-cert-path: TLS is not served/,
-  );
+  assert.match(problemOf('cert_file: a, key_file: b, client_ca_file: c'), /client_auth_type does not verify/);
+  assert.match(problemOf('cert_file: a, key_file: b, client_auth_type: Maybe'), /expected one of/);
+  assert.match(problemOf('cert: a'), /http_tls_config\.cert: has no effect here; certificates and keys are taken from/);
+  assert.match(problemsOf('{}', ['-server.grpc-tls-cert-path=x'])[0]!, /grpc_tls_config: cert_file and key_file/);
 });
 
 test('a blocked query with a regular expression that is none is refused', () => {

@@ -58,7 +58,12 @@ export function loadConfig(args: readonly string[], options: LoadOptions = {}): 
   }
   for (const [path, value] of commandLine.values) values.set(path, value);
   problems.push(
-    ...ignored.filter(isDangerousToIgnore).map((name) => `${name}: TLS is not served here; put a proxy in front`),
+    ...ignored
+      .filter(isDangerousToIgnore)
+      .map(
+        (name) =>
+          `${name}: has no effect here; certificates and keys are taken from files (cert_file, key_file, client_ca_file)`,
+      ),
   );
   const config = buildConfig(schema, values) as Config;
   problems.push(...contradictions(config));
@@ -117,6 +122,15 @@ function contradictions(config: Config): string[] {
     problems.push(
       'invalid compactor config: compactor.delete-request-store should be configured when retention is enabled',
     );
+  }
+  for (const name of ['http_tls_config', 'grpc_tls_config'] as const) {
+    const { cert_file: cert, key_file: key, client_auth_type: clientAuth, client_ca_file: ca } = config.server[name];
+    const verifies = clientAuth === 'VerifyClientCertIfGiven' || clientAuth === 'RequireAndVerifyClientCert';
+    const problem = (text: string) => problems.push(`server.${name}: ${text}`);
+    if ((cert === '') !== (key === '')) problem('cert_file and key_file must be set together');
+    if (cert === '' && (ca !== '' || clientAuth !== '')) problem('client_auth_type and client_ca_file need cert_file');
+    if (verifies && ca === '') problem(`client_auth_type ${clientAuth} needs client_ca_file`);
+    if (ca !== '' && !verifies) problem('client_ca_file is set, but client_auth_type does not verify certificates');
   }
   const prefix = config.server.http_path_prefix || config.http_prefix;
   if (prefix !== '' && !prefix.startsWith('/')) {

@@ -79,7 +79,7 @@ export function configurationDocs(): string {
       );
     }
     const notes = [
-      field.rules.choices ? `One of ${field.rules.choices.map((choice) => `\`${choice}\``).join(', ')}.` : '',
+      field.rules.choices ? `One of ${namedChoices(field).join(', ')}.` : '',
       field.rules.ignored ? '*No effect.*' : '',
       field.rules.own ? '*Own.*' : '',
     ];
@@ -90,6 +90,9 @@ export function configurationDocs(): string {
   });
   return `${lines.join('\n')}\n`;
 }
+
+const namedChoices = (field: Field<unknown>): string[] =>
+  (field.rules.choices ?? []).filter((choice) => choice !== '').map((choice) => `\`${choice}\``);
 
 function defaultText(field: Field<unknown>): string {
   const value = presentValue({ ...field, rules: {} }, field.default);

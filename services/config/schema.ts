@@ -40,6 +40,21 @@ const s3 = (prefix: string) => ({
   },
 });
 
+const CLIENT_AUTH = ['', 'NoClientCert', 'RequestClientCert', 'RequireAnyClientCert', 'VerifyClientCertIfGiven'];
+
+const tls = (door: 'HTTP' | 'gRPC', prefix: string, clientAuth: readonly string[]) => ({
+  cert_file: text(
+    '',
+    `${prefix}-cert-path`,
+    `Certificate of ${door} in PEM, with its chain; with it ${door} is TLS only.`,
+  ),
+  key_file: text('', `${prefix}-key-path`, 'Private key of the certificate, in PEM.'),
+  client_auth_type: text('', `${prefix}-client-auth`, 'What is asked of the certificates of clients; empty: nothing.', {
+    choices: [...clientAuth, 'RequireAndVerifyClientCert'],
+  }),
+  client_ca_file: text('', `${prefix}-ca-path`, 'Certificates that vouch for those of clients, in PEM.'),
+});
+
 /** Every key that has an effect here. Keys of Loki that have none are listed in `loki-keys.txt`. */
 export const schema = {
   target: text('all', 'target', 'Services that this process runs; this version runs all of them in one.', {
@@ -133,6 +148,11 @@ export const schema = {
       { min: 0 },
     ),
     http_path_prefix: text('', 'server.path-prefix', 'Path that all HTTP routes begin with.'),
+    tls_min_version: text('', 'server.tls-min-version', 'Least version of TLS; empty: VersionTLS12.', {
+      choices: ['', 'VersionTLS12', 'VersionTLS13'],
+    }),
+    http_tls_config: tls('HTTP', 'server.http-tls', CLIENT_AUTH),
+    grpc_tls_config: tls('gRPC', 'server.grpc-tls', CLIENT_AUTH.slice(0, 2)),
     register_instrumentation: bool(true, 'server.register-instrumentation', 'Serve /metrics.'),
     log_format: text('logfmt', 'log.format', 'Form of the log on standard error.', { choices: ['logfmt', 'json'] }),
     log_level: text('info', 'log.level', 'Least level that is logged; /log_level changes it while the program runs.', {
@@ -142,6 +162,21 @@ export const schema = {
       false,
       'server.log-request-at-info-level-enabled',
       'Log each request at level info instead of debug.',
+    ),
+  },
+  access: {
+    users_file: text(
+      '',
+      'access.users-file',
+      'File of users and tokens, their tenants and permissions; empty: whoever reaches the ports may do everything.',
+      { own: true },
+    ),
+    open_metrics: bool(true, 'access.open-metrics', 'Answer /metrics also without credentials.', { own: true }),
+    reload_period: duration(
+      5 * SECOND,
+      'access.reload-period',
+      'How often the file of users and those of TLS are read again.',
+      { own: true, min: 100 },
     ),
   },
   common: {

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { HttpError } from './http-error.ts';
 import { parseQueryString } from './query-string.ts';
 import { resolveTenants, type TenancyOptions } from './tenants.ts';
-import type { HttpRequest, RouteAuth, Tenants } from './types.ts';
+import type { Caller, HttpRequest, RouteAuth, Tenants } from './types.ts';
 
 export interface RequestOptions {
   readonly incoming: IncomingMessage;
@@ -27,6 +27,8 @@ export class ServerRequest implements HttpRequest {
   readonly #options: RequestOptions;
   #query: URLSearchParams | undefined;
   #tenants: Tenants | undefined;
+  /** Set before a handler sees the request; undefined where callers have no names. */
+  caller: Caller | undefined;
   /** Body bytes as they came, for the metrics. */
   receivedBytes = 0;
 
@@ -69,7 +71,12 @@ export class ServerRequest implements HttpRequest {
   tenants(): Tenants {
     const { auth, tenancy } = this.#options;
     // A handler without a tenant of its own may still ask for one, and then gets one.
-    this.#tenants ??= resolveTenants(this.header('x-scope-orgid'), auth === 'none' ? 'tenant' : auth, tenancy);
+    this.#tenants ??= resolveTenants(
+      this.header('x-scope-orgid'),
+      auth === 'none' ? 'tenant' : auth,
+      tenancy,
+      this.caller,
+    );
     return this.#tenants;
   }
 

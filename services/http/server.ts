@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { type SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../../storage/host/logger.ts';
@@ -11,7 +12,8 @@ import { percentDecode } from './query-string.ts';
 import { ServerRequest } from './request.ts';
 import { type Match, Router } from './router.ts';
 import type { TenancyOptions } from './tenants.ts';
-import type { HttpResponse, Route, SocketRoute } from './types.ts';
+import { createTlsServer, type HttpTls, replaceContext } from './tls.ts';
+import type { Gatekeeper, HttpResponse, Route, SocketRoute } from './types.ts';
 import { errorResponse, NOT_FOUND, shouldCompress, textResponse, writeResponse } from './write-response.ts';
 
 export interface HttpServerOptions {
@@ -31,6 +33,10 @@ export interface HttpServerOptions {
   readonly compressResponses: boolean;
   readonly logRequestsAtInfo: boolean;
   readonly tenancy: TenancyOptions;
+  /** Without it everybody may call everything. */
+  readonly gatekeeper?: Gatekeeper | undefined;
+  /** HTTPS instead of HTTP. */
+  readonly tls?: HttpTls | undefined;
   readonly registry: Registry;
   readonly logger: Logger;
 }
@@ -64,14 +70,16 @@ export class HttpServer {
     const sockets = options.sockets.map((route): AnyRoute => ({ ...route, methods: ['GET'], socket: route }));
     this.#router = new Router([...plain, ...sockets], options.prefix);
     this.metrics = new HttpMetrics(options.registry);
-    this.#server = createServer({
+    const serverOptions = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: options.readHeaderTimeoutMs || options.readTimeoutMs,
       requestTimeout: options.readTimeoutMs,
       keepAliveTimeout: options.idleTimeoutMs,
       connectionsCheckingInterval: 1000,
       noDelay: true,
-    });
+    };
+    this.#server =
+      options.tls === undefined ? createServer(serverOptions) : createTlsServer(serverOptions, options.tls);
     if (options.maxConnections > 0) this.#server.maxConnections = options.maxConnections;
     this.#server.on('request', (incoming, outgoing) => void this.#serve(incoming, outgoing));
     this.#server.on('upgrade', (incoming, socket, head) => void this.#upgrade(incoming, socket, head));
@@ -93,6 +101,11 @@ export class HttpServer {
       });
     });
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** New connections are made with this certificate. Only where there is one already. */
+  replaceCertificate(context: SecureContextOptions): void {
+    replaceContext(this.#server, context);
   }
 
   /** Takes no new connections and waits for running requests until `deadline` is aborted; then cuts them off. */
@@ -195,6 +208,7 @@ export class HttpServer {
   ): Promise<HttpResponse> {
     const { plain, socket } = route;
     try {
+      await this.#admit(request, route);
       if (auth !== 'none') request.tenants();
     } catch (error) {
       return errorResponse(this.#explain(error, route, isGone()), auth);
@@ -208,6 +222,15 @@ export class HttpServer {
       const answer = this.#explain(error, route, isGone());
       return plain?.renderError?.(answer) ?? errorResponse(answer, auth);
     }
+  }
+
+  async #admit(request: ServerRequest, route: AnyRoute): Promise<void> {
+    const { gatekeeper } = this.#options;
+    if (gatekeeper === undefined) return;
+    const target = { route: route.name, method: request.method, auth: route.plain?.auth ?? 'tenant' };
+    request.caller = await gatekeeper.admit(request.header('authorization'), target);
+    // Who went away meanwhile sends no more body that could be waited for.
+    request.signal.throwIfAborted();
   }
 
   #explain(error: unknown, route: AnyRoute, isGone: boolean): HttpError {
@@ -261,6 +284,7 @@ export class HttpServer {
     socket.once('close', () => abort.abort(new Error('the client hung up')));
     try {
       const request = this.#request(incoming, match, url, abort);
+      await this.#admit(request, match.route);
       request.tenants();
       const run = await route.socket.open(request);
       this.#webSockets.handleUpgrade(incoming, socket, head, (webSocket: WebSocket) => {
@@ -284,7 +308,8 @@ export class HttpServer {
   }
 
   #refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
-    if (!socket.writable || error.code === 'ECONNRESET') {
+    const isTlsTrouble = socket instanceof TLSSocket && !/^(HPE_|ERR_HTTP_)/.test(error.code ?? '');
+    if (!socket.writable || error.code === 'ECONNRESET' || isTlsTrouble) {
       socket.destroy();
       return;
     }

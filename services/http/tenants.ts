@@ -1,5 +1,5 @@
 import { HttpError } from './http-error.ts';
-import type { RouteAuth, Tenants } from './types.ts';
+import type { Caller, RouteAuth, Tenants } from './types.ts';
 
 /** The tenant of everybody when authentication is off. */
 export const ONLY_TENANT = 'fake';
@@ -14,11 +14,19 @@ export interface TenancyOptions {
 
 /**
  * The tenants that `X-Scope-OrgID` names, as `auth` allows. Throws HttpError: 401 without a name, 400 for a bad or, where
- * one is wanted, a second one.
+ * one is wanted, a second one, 403 for one that `caller` may not use. A caller with one tenant need not name it.
  *
  * `header` has one character a byte, as Node gives it.
  */
-export function resolveTenants(header: string, auth: RouteAuth, options: TenancyOptions): Tenants {
+export function resolveTenants(header: string, auth: RouteAuth, options: TenancyOptions, caller?: Caller): Tenants {
+  const tenants = namedTenants(header || (caller?.onlyTenant ?? ''), auth, options);
+  for (const tenant of tenants.ids) {
+    if (caller?.mayUse(tenant) === false) throw new HttpError(403, `tenant ${tenant} is not open to this user`);
+  }
+  return tenants;
+}
+
+function namedTenants(header: string, auth: RouteAuth, options: TenancyOptions): Tenants {
   if (!options.authEnabled) return { ids: [ONLY_TENANT], federated: false };
   // The message ends in a newline also on reads: it comes from before the query path.
   if (header === '') throw new HttpError(401, auth === 'tenants' ? 'no org id\n' : 'no org id');

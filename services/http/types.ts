@@ -73,6 +73,29 @@ export interface Route {
   readonly handler: (request: HttpRequest) => Promise<HttpResponse> | HttpResponse;
 }
 
+/** Whoever sends a request, where callers have names. */
+export interface Caller {
+  /** The tenant when the request names none; '' where the caller has several. */
+  readonly onlyTenant: string;
+  mayUse(tenant: string): boolean;
+}
+
+export interface AccessTarget {
+  /** Name of the route. */
+  readonly route: string;
+  readonly method: string;
+  readonly auth: RouteAuth;
+}
+
+/** Decides who may call what. */
+export interface Gatekeeper {
+  /**
+   * The caller by the header `Authorization` ('' when there is none), undefined where none is asked for. Rejects with
+   * HttpError 401 or 403.
+   */
+  admit(authorization: string, target: AccessTarget): Promise<Caller | undefined>;
+}
+
 /** A route that becomes a WebSocket. */
 export interface SocketRoute {
   readonly path: string;

@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from 'node:tls';
 import {
   Server,
   ServerCredentials,
@@ -17,11 +18,21 @@ export interface GrpcServerOptions {
   readonly maxSendBytes: number;
   /** Calls at once on one connection; 0: no bound. */
   readonly maxConcurrentStreams: number;
-  /** Takes one `logproto.PushRequest` as it came. Rejects with an error that has a `status` of HTTP. */
-  readonly push: (orgId: string, message: Buffer, signal: AbortSignal) => Promise<void>;
+  /**
+   * Takes one `logproto.PushRequest` as it came, with the metadata `authorization` ('' when there is none). Rejects with
+   * an error that has a `status` of HTTP.
+   */
+  readonly push: (orgId: string, message: Buffer, signal: AbortSignal, authorization: string) => Promise<void>;
+  readonly tls?: GrpcTls | undefined;
   /** One call ended: full method name, `success` or the code, seconds. */
   readonly onCall: (method: string, code: string, seconds: number) => void;
   readonly logger: Logger;
+}
+
+export interface GrpcTls {
+  readonly context: SecureContextOptions;
+  /** Clients must have a certificate that the context's CA vouches for. */
+  readonly verifyClients: boolean;
 }
 
 const PUSH = '/logproto.Pusher/Push';
@@ -31,10 +42,12 @@ const NOTHING = Buffer.alloc(0);
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #server: Server;
+  readonly #tls: ReplaceableCredentials | undefined;
   readonly #health = new GrpcHealth(['logproto.Pusher']);
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
+    this.#tls = options.tls && new ReplaceableCredentials(options.tls);
     this.#server = new Server({
       'grpc.max_receive_message_length': options.maxReceiveBytes,
       'grpc.max_send_message_length': options.maxSendBytes,
@@ -49,11 +62,16 @@ export class GrpcServer {
     const { address, port } = this.#options;
     const host = address === '' ? '0.0.0.0' : address.includes(':') ? `[${address}]` : address;
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      this.#server.bindAsync(`${host}:${port}`, this.#tls ?? ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
         else reject(error);
       });
     });
+  }
+
+  /** New connections are made with this certificate. Only where there is one already. */
+  replaceCertificate(context: SecureContextOptions): void {
+    this.#tls?.replace(context);
   }
 
   setStatus(next: ServingStatus): void {
@@ -80,7 +98,8 @@ export class GrpcServer {
     call.on('cancelled', () => abort.abort(new Error('the call was cancelled by the client')));
     const orgId = String(call.metadata.get('x-scope-orgid')[0] ?? '');
     const finish = (code: string): void => this.#options.onCall(PUSH, code, (performance.now() - started) / 1000);
-    this.#options.push(orgId, call.request, abort.signal).then(
+    const authorization = String(call.metadata.get('authorization')[0] ?? '');
+    this.#options.push(orgId, call.request, abort.signal, authorization).then(
       () => {
         finish('success');
         callback(null, NOTHING);
@@ -93,6 +112,21 @@ export class GrpcServer {
       },
     );
   };
+}
+
+/** TLS with a certificate that can change while the server runs. */
+class ReplaceableCredentials extends ServerCredentials {
+  constructor({ context, verifyClients }: GrpcTls) {
+    super({ requestCert: verifyClients, rejectUnauthorized: verifyClients }, context);
+  }
+
+  replace(context: SecureContextOptions): void {
+    this.updateSecureContextOptions(context);
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
 }
 
 /** Loki puts the HTTP status into gRPC's code, and its clients read it from there. */

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { get } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -11,6 +12,10 @@ export interface ServerOptions {
   readonly readyMs?: number;
   /** Where the process writes; `inherit` to see it. */
   readonly output?: 'ignore' | 'inherit' | 'collect';
+  /** How the process is asked whether it is ready; with https any certificate of it will do. */
+  readonly scheme?: 'http' | 'https';
+  /** Shown to a process that asks for a certificate. */
+  readonly identity?: { readonly cert: Buffer; readonly key: Buffer };
   /** Ports of an earlier process, to come back on the same address. */
   readonly ports?: { readonly http: number; readonly grpc: number };
 }
@@ -25,10 +30,10 @@ export class TestServer {
   #log = '';
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 
-  private constructor(child: ChildProcess, ports: { http: number; grpc: number }) {
+  private constructor(child: ChildProcess, ports: { http: number; grpc: number }, scheme: 'http' | 'https') {
     this.#child = child;
     this.ports = ports;
-    this.url = `http://127.0.0.1:${ports.http}`;
+    this.url = `${scheme}://127.0.0.1:${ports.http}`;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#log = (this.#log + text).slice(-200_000);
@@ -56,8 +61,8 @@ export class TestServer {
       ],
       { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: ['ignore', stdio, stdio] },
     );
-    const server = new TestServer(child, ports);
-    await server.#waitReady(options.readyMs ?? 30_000);
+    const server = new TestServer(child, ports, options.scheme ?? 'http');
+    await server.#waitReady(options);
     return server;
   }
 
@@ -84,7 +89,7 @@ export class TestServer {
     await this.exited;
   }
 
-  async #waitReady(withinMs: number): Promise<void> {
+  async #waitReady({ readyMs: withinMs = 30_000, scheme, identity }: ServerOptions): Promise<void> {
     const deadline = Date.now() + withinMs;
     let ended: { code: number | null; signal: NodeJS.Signals | null } | null = null;
     void this.exited.then((end) => {
@@ -92,11 +97,7 @@ export class TestServer {
     });
     for (;;) {
       if (ended) throw new Error(`the server ended before it was ready: ${JSON.stringify(ended)}\n${this.#log}`);
-      const ready = await fetch(`${this.url}/ready`).then(
-        async (answer) => {
-          await answer.arrayBuffer();
-          return answer.ok;
-        },
+      const ready = await (scheme === 'https' ? isReadyOverTls(this.url, identity) : isReady(this.url)).catch(
         () => false, // not listening yet
       );
       if (ready) return;
@@ -107,6 +108,21 @@ export class TestServer {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
+}
+
+async function isReady(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/ready`);
+  await answer.arrayBuffer();
+  return answer.ok;
+}
+
+function isReadyOverTls(url: string, identity: ServerOptions['identity']): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    get(`${url}/ready`, { agent: false, rejectUnauthorized: false, ...identity }, (answer) => {
+      answer.resume();
+      answer.once('end', () => resolve(answer.statusCode === 200)).once('error', reject);
+    }).once('error', reject);
+  });
 }
 
 export async function freePort(): Promise<number> {
