@@ -1,4 +1,4 @@
-import { calculate, compare, isComparisonOp, isSetOp } from '../plan/arithmetic.ts';
+import { calculate, compare, isComparisonOp, isSetOp } from '../arithmetic.ts';
 import type { BinaryOp } from '../syntax/ast.ts';
 import { isEmpty, type Matrix, type Series } from './matrix.ts';
 

@@ -1,5 +1,5 @@
+import { type ArithmeticOp, type ComparisonOp, calculate, compare, isComparisonOp } from '../arithmetic.ts';
 import { type Labels, labelsKey } from '../labels.ts';
-import { type ArithmeticOp, type ComparisonOp, calculate, compare, isComparisonOp } from '../plan/arithmetic.ts';
 import type { VectorMatching } from '../syntax/ast.ts';
 import { MatchingError } from './errors.ts';
 import {

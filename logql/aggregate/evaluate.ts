@@ -1,4 +1,4 @@
-import { isSetOp, scalarOperation } from '../plan/arithmetic.ts';
+import { isSetOp, scalarOperation } from '../arithmetic.ts';
 import type { EvalNode, MetricPlan } from '../plan/plan.ts';
 import { vectorWithScalar } from './binary-scalar.ts';
 import { combineSets, vectorWithVector } from './binary-vector.ts';

@@ -1,3 +1,4 @@
+import { isSetOp, scalarOperation } from '../arithmetic.ts';
 import type { GroupingMode } from '../stages/types.ts';
 import type {
   BinaryExpr,
@@ -8,7 +9,6 @@ import type {
   RangeAggregation,
   VectorAggregation,
 } from '../syntax/ast.ts';
-import { isSetOp, scalarOperation } from './arithmetic.ts';
 import { averagesAsQuotients } from './average.ts';
 import { type SplitExpr, splitInstant } from './instant-split.ts';
 import type { EvalNode, EvaluationTimes, MetricPlan, PlanParams, QueryPlan, RangeScan } from './plan.ts';

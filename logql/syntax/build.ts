@@ -1,3 +1,4 @@
+import { isSetOp, scalarOperation } from '../arithmetic.ts';
 import { parseGoFloat, UnitError } from '../units/index.ts';
 import type {
   BinaryOp,
@@ -20,7 +21,6 @@ import type {
   VectorMatching,
   VectorOp,
 } from './ast.ts';
-import { foldLiterals } from './fold.ts';
 import { queryError } from './parse-error.ts';
 import { checkMatcherRegex, regexMistake } from './regex-check.ts';
 
@@ -148,8 +148,8 @@ export class TreeBuilder {
       this.#literalMistake(right) ??
       setOperandMistake('left', op, left) ??
       setOperandMistake('right', op, right);
-    if (refusal === null && left.kind === 'literal' && right.kind === 'literal') {
-      return { kind: 'literal', value: foldLiterals(op, left.value, right.value) };
+    if (refusal === null && left.kind === 'literal' && right.kind === 'literal' && !isSetOp(op)) {
+      return { kind: 'literal', value: scalarOperation(op, left.value, right.value) };
     }
     const node: MetricExpr = {
       kind: 'binary',

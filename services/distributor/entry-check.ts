@@ -1,6 +1,6 @@
+import { formatRfc3339, type Instant } from '../../logql/units/rfc3339.ts';
 import type { Limits } from '../config/limits.ts';
 import type { PushRows } from './push-rows.ts';
-import { formatRfc3339, type Instant } from './rfc3339.ts';
 import type { Refusal } from './stream-labels.ts';
 
 /** Between which times an entry is taken. */

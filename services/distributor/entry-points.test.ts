@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
+import { formatRfc3339, parseRfc3339 } from '../../logql/units/rfc3339.ts';
 import { decodeBody } from './body.ts';
 import { ErrorGroups } from './error-groups.ts';
 import { InflightBytes } from './inflight.ts';
 import { parseMediaType } from './media-type.ts';
 import { RateLimiter } from './rate-limit.ts';
-import { formatRfc3339, parseRfc3339 } from './rfc3339.ts';
 import { ManualClock } from './testing/manual-clock.ts';
 
 const MB = 1024 * 1024;

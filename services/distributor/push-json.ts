@@ -1,7 +1,7 @@
+import { parseRfc3339 } from '../../logql/units/rfc3339.ts';
 import { JsonBytes } from './json-bytes.ts';
 import { PushError } from './push-error.ts';
 import { PushRows } from './push-rows.ts';
-import { parseRfc3339 } from './rfc3339.ts';
 import { SLICE_BYTES, type Sliced } from './sliced.ts';
 
 /**

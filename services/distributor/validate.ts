@@ -1,3 +1,4 @@
+import { formatRfc3339 } from '../../logql/units/rfc3339.ts';
 import type { Limits } from '../config/limits.ts';
 import type { StreamRows } from '../rpc/push-batch.ts';
 import { checkEntry, entryBounds } from './entry-check.ts';
@@ -5,7 +6,6 @@ import { ErrorGroups } from './error-groups.ts';
 import { DETECTED_LEVEL } from './metadata-sets.ts';
 import { PushError } from './push-error.ts';
 import type { PushedStream, PushRows } from './push-rows.ts';
-import { formatRfc3339 } from './rfc3339.ts';
 import { SLICE_BYTES, type Sliced } from './sliced.ts';
 import { StreamBuilder } from './stream-builder.ts';
 import type { KnownStream } from './stream-labels.ts';

@@ -1,10 +1,10 @@
 import { planQuery, type RangeScan } from '../../logql/plan/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
+import { parseRfc3339Ns } from '../../logql/units/rfc3339.ts';
 import type { Tenants } from '../http/types.ts';
 import { bytesOf } from './byte-limits.ts';
 import { RequestLimitsError } from './request-limits.ts';
-import { parseRfc3339 } from './rfc3339.ts';
 import { type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
 
@@ -22,8 +22,8 @@ interface Read {
 export async function contextBytes(header: string, sources: Sources, tenants: Tenants): Promise<number> {
   if (header === '') return 0;
   const { expr = '', from = '', to = '' } = readHeader(header);
-  const startNs = parseRfc3339(from);
-  const endNs = parseRfc3339(to);
+  const startNs = parseRfc3339Ns(from);
+  const endNs = parseRfc3339Ns(to);
   if (expr === '' || startNs === null || endNs === null) return 0;
   let bytes = 0;
   for (const { matchers, startNs: start, endNs: end } of readsOf(expr, startNs, endNs)) {

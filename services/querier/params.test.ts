@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { formatRfc3339Nano, parseRfc3339Ns } from '../../logql/units/rfc3339.ts';
 import { parseBounds, parseLimit, parseRangeParams, parseStep, parseTime } from './params.ts';
-import { formatRfc3339, parseRfc3339 } from './rfc3339.ts';
 
 const NOW = 1_795_176_000_000_000_000n;
 const form = (text: string) => new URLSearchParams(text);
@@ -29,7 +29,7 @@ describe('times', () => {
   }
   test('prints what it reads', () => {
     for (const text of ['2023-11-14T22:13:20.000000001Z', '2023-11-14T22:13:20Z', '1969-12-31T23:59:59.5Z']) {
-      assert.equal(formatRfc3339(parseRfc3339(text)!), text);
+      assert.equal(formatRfc3339Nano(parseRfc3339Ns(text)!), text);
     }
   });
 });

@@ -1,6 +1,6 @@
 import { parseGoFloat } from '../../logql/units/float.ts';
 import { parsePrometheusDuration } from '../../logql/units/prometheus-duration.ts';
-import { parseRfc3339 } from './rfc3339.ts';
+import { parseRfc3339Ns } from '../../logql/units/rfc3339.ts';
 
 /** A request that is wrong in itself: answered with 400 and this text. */
 export class BadRequestError extends Error {
@@ -56,7 +56,7 @@ export function parseTime(text: string, fallback: bigint): bigint {
     }
     return text.length <= 10 ? value * SECOND_NS : value;
   }
-  const time = parseRfc3339(text);
+  const time = parseRfc3339Ns(text);
   if (time !== null) return time;
   throw new BadRequestError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
 }

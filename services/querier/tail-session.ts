@@ -3,13 +3,13 @@ import { type Labels, labelsKey } from '../../logql/labels.ts';
 import type { BlockColumns } from '../../logql/source.ts';
 import type { Pipeline } from '../../logql/stages/types.ts';
 import { printLabels } from '../../logql/syntax/index.ts';
+import { formatRfc3339Nano } from '../../logql/units/rfc3339.ts';
 import { headToColumns } from '../../storage/block/index.ts';
 import { type CompiledDelete, compileDeletes, deletedRows } from '../../storage/compaction/index.ts';
 import type { PendingDelete } from '../rpc/deletes.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { jsonLabels, jsonString } from './json.ts';
 import { CATEGORIZE_LABELS, type LogEntry, renderFlags, renderValue } from './log-response.ts';
-import { formatRfc3339 } from './rfc3339.ts';
 
 /** Entries of one message; Loki's bound. */
 const MAX_ENTRIES_PER_MESSAGE = 100;
@@ -200,12 +200,12 @@ export class TailSession {
   #legacyMessage(entries: readonly LogEntry[]): string {
     const streams = entries.map((e) => {
       const labels = jsonString(printLabels(e.group.merged), false);
-      return `{"labels":${labels},"entries":[{"ts":"${formatRfc3339(e.timestampNs)}","line":${jsonString(e.line, true)}}]}`;
+      return `{"labels":${labels},"entries":[{"ts":"${formatRfc3339Nano(e.timestampNs)}","line":${jsonString(e.line, true)}}]}`;
     });
     const dropped = this.#takeDropped();
     const list = dropped.map(
       (e) =>
-        `{"timestamp":"${formatRfc3339(e.timestampNs)}","labels":${jsonString(printLabels(e.group.merged), false)}}`,
+        `{"timestamp":"${formatRfc3339Nano(e.timestampNs)}","labels":${jsonString(printLabels(e.group.merged), false)}}`,
     );
     return `{"streams":[${streams.join(',')}],"dropped_entries":${list.length ? `[${list.join(',')}]` : 'null'}}`;
   }

@@ -1,4 +1,4 @@
-import type { BinaryOp } from '../syntax/ast.ts';
+import type { BinaryOp } from './syntax/ast.ts';
 
 export type SetOp = 'and' | 'or' | 'unless';
 export type ComparisonOp = '==' | '!=' | '>' | '>=' | '<' | '<=';

@@ -36,3 +36,18 @@ export function formatRfc3339(seconds: number): string {
   const text = new Date(Math.floor(seconds) * 1000).toISOString();
   return `${text.slice(0, text.lastIndexOf('.'))}Z`;
 }
+
+/** Nanoseconds since 1970, or null when the text is not RFC 3339. */
+export function parseRfc3339Ns(text: string): bigint | null {
+  const instant = parseRfc3339(text);
+  return instant === null ? null : BigInt(instant.seconds) * 1_000_000_000n + BigInt(instant.nanos);
+}
+
+/** RFC 3339 in UTC with as many decimals as the time has. */
+export function formatRfc3339Nano(ns: bigint): string {
+  const seconds = ns >= 0n ? ns / 1_000_000_000n : -((-ns + 999_999_999n) / 1_000_000_000n);
+  const rest = ns - seconds * 1_000_000_000n;
+  const base = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  const fraction = rest === 0n ? '' : `.${String(rest).padStart(9, '0').replace(/0+$/, '')}`;
+  return `${base}${fraction}Z`;
+}
