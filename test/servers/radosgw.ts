@@ -2,21 +2,17 @@
  * A real S3 server for tests: Ceph's radosgw with one monitor and one in-memory OSD, on free ports of 127.0.0.1 and a
  * directory of its own. `README.md` says how to install it.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { Daemon, freePorts, requirePrograms } from './daemon.ts';
 
 const run = promisify(execFile);
-const INSTALL =
-  'apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd  (scripts/install-test-servers.sh)';
 /** The first start makes its pools: 12 s on two idle cores. */
 const START_DEADLINE_MS = 180_000;
-const STOP_DEADLINE_MS = 20_000;
 const USER = ['--setuser', 'root', '--setgroup', 'root'];
 
 export interface RadosGateway {
@@ -30,13 +26,9 @@ export interface RadosGateway {
   stop(): Promise<void>;
 }
 
-/** Throws with the install line when the programs are not there, and with the end of a log when one does not start. */
+/** Throws when the programs are not there, and with the end of a log when one does not start. */
 export async function startRadosGateway(): Promise<RadosGateway> {
-  for (const program of ['ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'ceph-authtool', 'monmaptool', 'ceph']) {
-    await run('sh', ['-c', `command -v ${program}`]).catch((cause: unknown) => {
-      throw new Error(`${program} is not installed: ${INSTALL}`, { cause });
-    });
-  }
+  await requirePrograms('ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'ceph-authtool', 'monmaptool', 'ceph');
   const directory = await mkdtemp(join(tmpdir(), 'loptr-rgw-'));
   const daemons: Daemon[] = [];
   const stop = async (): Promise<void> => {
@@ -81,7 +73,7 @@ async function startIn(directory: string, daemons: Daemon[], stop: () => Promise
 
   const gateway = await started('radosgw', '-n', 'client.rgw');
   const endpoint = `http://127.0.0.1:${gatewayPort}`;
-  await untilAnswers(endpoint, gateway);
+  await gateway.answers(endpoint, START_DEADLINE_MS);
   const accessKeyId = 'test';
   const secretAccessKey = 'testsecret';
   const user = ['user', 'create', '--uid=t', '--display-name=t'];
@@ -94,86 +86,6 @@ async function startIn(directory: string, daemons: Daemon[], stop: () => Promise
     killGateway: () => gateway.stop('SIGKILL'),
     stop,
   };
-}
-
-async function untilAnswers(endpoint: string, gateway: Daemon): Promise<void> {
-  const deadline = Date.now() + START_DEADLINE_MS;
-  for (;;) {
-    gateway.checkRuns();
-    try {
-      await (await fetch(endpoint)).arrayBuffer();
-      return;
-    } catch (error: unknown) {
-      if (Date.now() > deadline) throw new Error('radosgw gives no answer', { cause: error });
-      await sleep(100);
-    }
-  }
-}
-
-class Daemon {
-  readonly #program: string;
-  readonly #child: ChildProcess;
-  readonly #output: string;
-  readonly #ended: Promise<void>;
-
-  private constructor(program: string, child: ChildProcess, output: string) {
-    this.#program = program;
-    this.#child = child;
-    this.#output = output;
-    this.#ended = new Promise((resolve) => {
-      child.once('exit', () => resolve());
-    });
-  }
-
-  static async start(program: string, args: readonly string[], output: string): Promise<Daemon> {
-    const file = await open(output, 'w');
-    try {
-      const child = spawn(program, args, { stdio: ['ignore', file.fd, file.fd] });
-      await new Promise((resolve, reject) => {
-        child.once('spawn', resolve);
-        child.once('error', reject);
-      });
-      return new Daemon(program, child, output);
-    } finally {
-      await file.close();
-    }
-  }
-
-  checkRuns(): void {
-    const { exitCode, signalCode } = this.#child;
-    if (exitCode !== null || signalCode !== null) throw new Error(`${this.#program} ended: ${exitCode ?? signalCode}`);
-  }
-
-  /** A daemon that ignores SIGTERM gets SIGKILL. */
-  async stop(signal: NodeJS.Signals): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill(signal);
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_DEADLINE_MS);
-    await this.#ended;
-    clearTimeout(timer);
-  }
-
-  async lastLines(): Promise<string> {
-    const text = await readFile(this.#output, 'utf8');
-    return `${this.#program}:\n${text.split('\n').slice(-20).join('\n')}`;
-  }
-}
-
-/** All are held open until all are known, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 /** `ms_mon_client_mode = crc`: without it radosgw insists on an encryption that `auth none` cannot give. */
