@@ -33,7 +33,8 @@ export function planQuery(expr: Expr, params: PlanParams): QueryPlan {
     };
   }
   const splitNs = params.instant ? Number(params.instantSplitNs ?? 0n) : 0;
-  return new MetricPlanner(evaluationTimes(params)).plan(
+  const rangeSplitNs = params.instant ? 0n : (params.rangeSplitNs ?? 0n);
+  return new MetricPlanner(evaluationTimes(params), rangeSplitNs).plan(
     splitNs > 0 ? splitInstant(expr, splitNs) : { kind: 'plain', expr },
     params.instant,
   );
@@ -54,12 +55,14 @@ const NO_LABELS: Grouping = { without: false, labels: [] };
 
 class MetricPlanner {
   readonly #times: EvaluationTimes;
+  readonly #splitNs: bigint;
   readonly #scans: RangeScan[] = [];
   readonly #scanIndexes = new Map<string, number>();
   #sorted = false;
 
-  constructor(times: EvaluationTimes) {
+  constructor(times: EvaluationTimes, splitNs: bigint) {
     this.#times = times;
+    this.#splitNs = splitNs;
   }
 
   plan(expr: SplitExpr, instant: boolean): MetricPlan {
@@ -165,6 +168,7 @@ class MetricPlanner {
       times: this.#times,
       readAfterNs: this.#times.firstNs - offsetNs - rangeNs,
       readUntilNs,
+      ...(this.#splitNs > 0n ? { splitNs: this.#splitNs } : {}),
     };
     const key = JSON.stringify(scan, (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
     let index = this.#scanIndexes.get(key);

@@ -25,6 +25,8 @@ export interface PlanParams {
   readonly instantSplitNs?: bigint;
   /** `split_queries_by_interval`, which bounds `limit` and `interval` of log queries with an interval; 0 for never. */
   readonly logSplitNs?: bigint;
+  /** `split_queries_by_interval` for metric range queries; 0 for never. */
+  readonly rangeSplitNs?: bigint;
 }
 
 export interface LogPlan {
@@ -79,6 +81,8 @@ export interface RangeScan {
   /** The labels that tell series apart, with the grouping of an enclosing `sum` where that cannot change the answer. */
   readonly grouping: GroupingMode;
   readonly times: EvaluationTimes;
+  /** `split_queries_by_interval` of a range query, of which federated reads show traces; absent for instant queries. */
+  readonly splitNs?: bigint;
   /** All rows that can matter have `readAfterNs < ts <= readUntilNs`. */
   readonly readAfterNs: bigint;
   readonly readUntilNs: bigint;

@@ -159,7 +159,8 @@ export class Querier {
       return { kind: 'streams', entries, stats, warnings: warningsOf(stats) };
     }
     const { startNs, endNs } = alignRange((bounds ?? params).startNs, (bounds ?? params).endNs, params.stepNs);
-    const plan = planQuery(expr, { ...params, startNs, endNs, instant: false });
+    const rangeSplitNs = BigInt(limits.split_queries_by_interval * NS_PER_MS);
+    const plan = planQuery(expr, { ...params, startNs, endNs, rangeSplitNs, instant: false });
     return this.#metric(plan as MetricPlan, limits, context, stats, bounds === null);
   }
 

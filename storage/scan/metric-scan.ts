@@ -9,6 +9,7 @@ import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import type { WantedColumns } from '../block/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
 import { ScanCancelledError } from './messages.ts';
+import { OpenEnds } from './open-ends.ts';
 import type { ScanStats } from './scan-stats.ts';
 import { keepsTenant, withTenant } from './tenant-label.ts';
 import type { ScanUnit } from './units.ts';
@@ -21,6 +22,7 @@ export class MetricScan {
   readonly #scan: RangeScan;
   readonly #maxSeries: number;
   readonly #tenant: string | null;
+  readonly #openEnds: OpenEnds | null;
   readonly #pipeline: Pipeline;
   readonly #accumulator: RangeAccumulator;
   readonly #sample: 'one' | 'bytes' | 'unwrap';
@@ -34,6 +36,7 @@ export class MetricScan {
     this.#scan = scan;
     this.#maxSeries = maxSeries;
     this.#tenant = tenant !== null && keepsTenant(scan.grouping) ? tenant : null;
+    this.#openEnds = tenant === null ? null : OpenEnds.of(scan);
     const hints = extractionHints(scan);
     this.#sample = hints.sample;
     this.#pipeline = compilePipeline({
@@ -79,7 +82,9 @@ export class MetricScan {
     const { offsetsNs, lineStarts } = columns;
     pipeline.open(columns, unit.labels);
     accumulator.openBlock(columns.baseNs, sequence);
-    const rows = this.#select(from, to, duplicates);
+    let rows = this.#select(from, to, duplicates);
+    const openEnds = this.#openEnds;
+    if (openEnds !== null) rows = rows.filter((row) => !openEnds.has(columns.baseNs + BigInt(offsetsNs[row]!)));
     const count = pipeline.filter(rows, rows.length);
     if (count === 0) return;
     if (this.#addsMany && pipeline.rowsAreAlike) {
