@@ -278,7 +278,7 @@ describe('range accumulation', () => {
     const accumulator = new RangeAccumulator(scanOf('count_over_time'));
     accumulator.openBlock(ORIGIN);
     accumulator.add(0, 1, 1);
-    assert.deepEqual(accumulator.partial([group([], 'LogfmtParserErr')]).groups, []);
+    assert.equal(accumulator.partial([group([], 'LogfmtParserErr')]).groups.counts.length, 0);
   });
 
   it('stops at its memory bounds', () => {

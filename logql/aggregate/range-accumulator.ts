@@ -4,6 +4,7 @@ import type { GroupLabels } from '../stages/types.ts';
 import type { RangeOp } from '../syntax/ast.ts';
 import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
 import { PipelineError } from './errors.ts';
+import { type PackedLabelSets, packLabelSets } from './packed-labels.ts';
 import { SampleStore } from './sample-store.ts';
 import { WindowGrid } from './window-grid.ts';
 
@@ -27,7 +28,7 @@ export const defaultBounds: AccumulatorBounds = { maxCells: 1 << 24, maxSamples:
 export interface AccumulatorPartial {
   readonly kind: AccumulationKind;
   /** Label sets of the groups that have samples; `groupIndexes` point into it. */
-  readonly groups: readonly Labels[];
+  readonly groups: PackedLabelSets;
   readonly groupIndexes: Uint32Array;
   readonly buckets: Uint32Array;
   /** Cells: number of samples. Empty for samples. */
@@ -41,7 +42,8 @@ export interface AccumulatorPartial {
 }
 
 export function transferablesOf(partial: AccumulatorPartial): ArrayBuffer[] {
-  const columns = [partial.groupIndexes, partial.buckets, partial.counts, partial.a, partial.b, partial.c];
+  const { groups, groupIndexes, buckets, counts, a, b, c } = partial;
+  const columns = [groups.lengths, groups.counts, groupIndexes, buckets, counts, a, b, c];
   return columns.map((column) => column.buffer as ArrayBuffer).filter((buffer) => buffer.byteLength > 0);
 }
 
@@ -187,10 +189,14 @@ export class RangeAccumulator {
 
   /**
    * What was gathered; the accumulator is used up. `groups` are the pipeline's. Throws `PipelineError` when a group with
-   * samples carries an error; a pipeline that is asked for errors by name does not mark them.
+   * samples carries an error; a pipeline that is asked for errors by name does not mark them. `name` changes what a
+   * group is called in the answer.
    */
-  partial(groups: readonly GroupLabels[]): AccumulatorPartial {
-    return this.#cells !== null ? this.#cellPartial(this.#cells, groups) : this.#samplePartial(this.#samples!, groups);
+  partial(groups: readonly GroupLabels[], name: (labels: Labels) => Labels = (labels) => labels): AccumulatorPartial {
+    const labelsOf = (group: number) => name(this.#checked(groups[group]!));
+    return this.#cells !== null
+      ? this.#cellPartial(this.#cells, labelsOf)
+      : this.#samplePartial(this.#samples!, labelsOf);
   }
 
   #reducing(kind: CellKind): CellStore {
@@ -226,7 +232,7 @@ export class RangeAccumulator {
     return group.merged;
   }
 
-  #cellPartial(cells: CellStore, groups: readonly GroupLabels[]): AccumulatorPartial {
+  #cellPartial(cells: CellStore, labelsOf: (group: number) => Labels): AccumulatorPartial {
     let total = 0;
     for (let g = 0; g < cells.groupCount; g++) cells.forEachCell(g, () => total++);
     const columns = columnsOf(cells.kind);
@@ -249,12 +255,12 @@ export class RangeAccumulator {
         if (columns > 2) c[at] = cells.c[cell]!;
         at++;
       });
-      if (at > before) used.push(this.#checked(groups[g]!));
+      if (at > before) used.push(labelsOf(g));
     }
-    return { kind: cells.kind, groups: used, groupIndexes, buckets, counts, a, b, c };
+    return { kind: cells.kind, groups: packLabelSets(used), groupIndexes, buckets, counts, a, b, c };
   }
 
-  #samplePartial(samples: SampleStore, groups: readonly GroupLabels[]): AccumulatorPartial {
+  #samplePartial(samples: SampleStore, labelsOf: (group: number) => Labels): AccumulatorPartial {
     const n = samples.length;
     const used: Labels[] = [];
     const renumbered = new Map<number, number>();
@@ -263,14 +269,14 @@ export class RangeAccumulator {
       const group = samples.groups[i]!;
       let index = renumbered.get(group);
       if (index === undefined) {
-        index = used.push(this.#checked(groups[group]!)) - 1;
+        index = used.push(labelsOf(group)) - 1;
         renumbered.set(group, index);
       }
       groupIndexes[i] = index;
     }
     return {
       kind: this.kind,
-      groups: used,
+      groups: packLabelSets(used),
       groupIndexes,
       buckets: samples.buckets.slice(0, n),
       counts: new Float64Array(0),

@@ -3,6 +3,7 @@ import type { EvaluationTimes, RangeScan } from '../plan/plan.ts';
 import type { Matcher } from '../syntax/ast.ts';
 import { type CellColumns, CellStore } from './cell-store.ts';
 import { isEmpty, type Matrix, newSeries, type Series, withLabel } from './matrix.ts';
+import { unpackLabelSets } from './packed-labels.ts';
 import {
   type AccumulationKind,
   type AccumulatorBounds,
@@ -45,7 +46,7 @@ export class RangeMerger {
   /** Throws `QueryTooLargeError`. */
   add(partial: AccumulatorPartial): void {
     if (partial.kind !== this.#kind) throw new TypeError(`a partial of ${partial.kind} met a scan of ${this.#kind}`);
-    const groups = Uint32Array.from(partial.groups, (labels) => this.#group(labels));
+    const groups = Uint32Array.from(unpackLabelSets(partial.groups), (labels) => this.#group(labels));
     const { groupIndexes, buckets } = partial;
     if (this.#cells !== null) {
       for (let i = 0; i < groupIndexes.length; i++) {

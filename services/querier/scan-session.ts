@@ -179,7 +179,7 @@ function valuesOf(plan: MetricPlan, partials: readonly (readonly AccumulatorPart
   let sum = 0;
   plan.scans.forEach((scan, i) => {
     for (const { groups, groupIndexes } of partials[i]!) {
-      sum += Math.max(groups.length * scan.times.count, groupIndexes.length);
+      sum += Math.max(groups.counts.length * scan.times.count, groupIndexes.length);
     }
   });
   return sum;

@@ -67,9 +67,10 @@ export class MetricScan {
 
   /** What was added; the scan is used up. */
   partial(): AccumulatorPartial {
-    const partial = this.#accumulator.partial(this.#pipeline.groups);
+    const { groups } = this.#pipeline;
     const tenant = this.#tenant;
-    return tenant === null ? partial : { ...partial, groups: partial.groups.map((g) => withTenant(g, tenant)) };
+    if (tenant === null) return this.#accumulator.partial(groups);
+    return this.#accumulator.partial(groups, (labels) => withTenant(labels, tenant));
   }
 
   #addBlock(unit: ScanUnit, block: OpenBlock, sequence: number, stats: ScanStats): void {
