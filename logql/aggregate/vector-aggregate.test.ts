@@ -53,6 +53,37 @@ describe('topk and bottomk', () => {
   });
 });
 
+describe('topk and bottomk of an instant vector', () => {
+  it('keep the same, also where most samples have the worst value', () => {
+    const instant = fc.uniqueArray(fc.tuple(fc.string({ maxLength: 2 }), fc.constantFrom(1, 1, 1, 2, 3, Number.NaN)), {
+      selector: ([name]) => name,
+    });
+    fc.assert(
+      fc.property(
+        instant,
+        fc.integer({ min: 1, max: 5 }),
+        fc.constantFrom('topk' as const, 'bottomk' as const),
+        (samples, k, op) => {
+          const series = samples.map(([value, sample]) => ({
+            labels: [['l', value]] as const,
+            values: Float64Array.of(sample),
+            present: Uint8Array.of(1),
+          }));
+          const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels));
+          const best = new BestK(k, op === 'topk');
+          sorted.forEach((one, i) => {
+            best.add(i, one.values[0]!);
+          });
+          const expected = best.items.map((item) => sorted[item]!.labels[0]![1]).sort();
+          const found = aggregateVector(op, k, EVERYTHING, { timesMs: Float64Array.of(0), series });
+          assert.deepEqual(found.series.map(({ labels }) => labels[0]![1]).sort(), expected);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+});
+
 describe('aggregations of distinct series that have the grouping already', () => {
   it('give what they give for series in any other form', () => {
     fc.assert(

@@ -134,7 +134,9 @@ function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: r
   }
   const labelsOf = groupLabels(grouping);
   const groups = new Map<string, Series[]>();
-  for (const series of [...input].sort((a, b) => compareLabels(a.labels, b.labels))) {
+  const isOneGroup = !grouping.without && grouping.labels.length === 0;
+  const candidates = isOneGroup ? withoutHopeless(op, k, input) : input;
+  for (const series of [...candidates].sort((a, b) => compareLabels(a.labels, b.labels))) {
     const key = labelsKey(labelsOf(series.labels));
     const members = groups.get(key);
     if (members === undefined) groups.set(key, [series]);
@@ -154,6 +156,33 @@ function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: r
     result.push(...selected.filter((series) => !isEmpty(series)));
   }
   return result;
+}
+
+/** Above this many, finding the first by labels costs more than sorting all. */
+const MAX_FIRST = 100;
+
+/**
+ * An instant vector without the samples that cannot be among the best k, whatever the order of labels: one of the worst
+ * value of all never displaces another, so it has a place only when it is one of the first k by labels. Of many values
+ * that are counted once that leaves few to sort.
+ */
+function withoutHopeless(op: 'topk' | 'bottomk', k: number, input: readonly Series[]): readonly Series[] {
+  if (k > MAX_FIRST || input.length <= k || input[0]!.values.length !== 1) return input;
+  let worst = input[0]!.values[0]!;
+  /** The first k by labels, ascending. */
+  const first: Series[] = [];
+  for (const series of input) {
+    const value = series.values[0]!;
+    if (series.present[0] === 0 || Number.isNaN(value)) return input;
+    if (op === 'topk' ? value < worst : value > worst) worst = value;
+    if (first.length === k && compareLabels(series.labels, first[k - 1]!.labels) >= 0) continue;
+    let at = first.length;
+    while (at > 0 && compareLabels(first[at - 1]!.labels, series.labels) > 0) at--;
+    first.splice(at, 0, series);
+    if (first.length > k) first.pop();
+  }
+  const firstByLabels = new Set(first);
+  return input.filter((series) => series.values[0] !== worst || firstByLabels.has(series));
 }
 
 /**
