@@ -11,8 +11,13 @@ import { type ObjectStore, startObjectStore } from '../../storage/objectstore/in
 
 const ROUNDS = Number(process.env['LOPTR_COMPACTOR_ROUNDS'] ?? 12);
 const DAY_MS = 86_400_000;
-const SEGMENTS_A_ROUND = 6;
-const ROWS = 2000;
+/** Each day is merged by itself, so that a run has many moments that matter. */
+const DAYS = 8;
+const SEGMENTS_A_DAY = 3;
+const ROWS = 50;
+/** Lines that the process writes, and how long after one of them it is killed at most. */
+const LINES = 4;
+const MAX_DELAY_MS = 25;
 
 test('a compactor that is killed at random moments loses no row and doubles none', async (t) => {
   const seed = Number(process.env['LOPTR_FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -21,44 +26,52 @@ test('a compactor that is killed at random moments loses no row and doubles none
   const directory = await mkdtemp(join(tmpdir(), 'loptr-compactor-'));
   const expected: string[] = [];
   let killed = 0;
-  /** How long a whole run takes here; kills are aimed at any part of it. */
-  let wholeMs = 300;
+  /** Rounds that were killed while notes told which segments count. */
+  const withNotes = new Set<number>();
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      const clock = new TestClock(NOON_MS + (round + 1) * DAY_MS);
+      const clock = new TestClock(NOON_MS + (DAYS + round) * DAY_MS);
       const store = await startObjectStore({ kind: 'filesystem', directory });
       expected.push(...(await addSegments(store, clock, round)));
       expected.sort();
       clock.ms += 120_000; // old enough to be merged
-      const { isKilled, tookMs } = await compact(directory, clock.ms, random() * wholeMs);
+      // Every other time at once after the first run, which has merged and deleted nothing yet.
+      const afterMerge = { line: 1, afterMs: 0 };
+      const anywhere = { line: Math.floor(random() * LINES), afterMs: random() * MAX_DELAY_MS };
+      const isKilled = await compact(directory, clock.ms, round % 2 === 1 ? afterMerge : anywhere);
       if (isKilled) killed++;
-      else wholeMs = tookMs;
       const restarted = await startObjectStore({ kind: 'filesystem', directory });
       const { catalog } = await startOver(restarted, clock);
       assert.deepEqual(await rowsIn(catalog, restarted), expected, `round ${round}`);
+      for await (const { key } of restarted.list('compactions/')) {
+        if (isKilled && key.includes('/')) withNotes.add(round);
+      }
     }
     // Left alone, it brings the day into few segments, and still nothing is lost.
-    const clockMs = NOON_MS + (ROUNDS + 2) * DAY_MS;
-    assert.equal((await compact(directory, clockMs, Number.POSITIVE_INFINITY)).isKilled, false);
+    const clockMs = NOON_MS + (DAYS + ROUNDS + 1) * DAY_MS;
+    assert.equal(await compact(directory, clockMs, null), false);
     const store = await startObjectStore({ kind: 'filesystem', directory });
     const { catalog } = await startOver(store, new TestClock(clockMs));
     assert.deepEqual(await rowsIn(catalog, store), expected);
-    assert.ok(catalog.segments('team-a').length < ROUNDS);
-    t.diagnostic(`${ROUNDS} rounds, ${killed} of them killed, ${expected.length} rows, each there once`);
+    assert.ok(catalog.segments('team-a').length < (ROUNDS * DAYS * SEGMENTS_A_DAY) / 2);
+    t.diagnostic(
+      `${ROUNDS} rounds, ${killed} killed, ${withNotes.size} with notes left, ${expected.length} rows, each there once`,
+    );
     assert.ok(killed > 0, 'no round was killed before its end');
+    assert.ok(withNotes.size > 0, 'no round was killed between a merge and the end of what it replaced');
   } finally {
     await rm(directory, { recursive: true });
   }
 });
 
-/** Segments whose rows interleave in time, all different; returns the rows as `rowsIn` prints them. */
+/** Segments of several days whose rows interleave in time, all different; returns the rows as `rowsIn` prints them. */
 async function addSegments(store: ObjectStore, clock: TestClock, round: number): Promise<string[]> {
   const rows: string[] = [];
-  for (let segment = 0; segment < SEGMENTS_A_ROUND; segment++) {
-    const name = `${round}/${segment}`;
+  for (let segment = 0; segment < DAYS * SEGMENTS_A_DAY; segment++) {
+    const startMs = NOON_MS + (segment % DAYS) * DAY_MS;
     const lines = Array.from({ length: ROWS }, (_, r) => ({
-      ns: BigInt(NOON_MS + r * 1000) * 1_000_000n + BigInt(segment),
-      line: `${name} row ${r}`,
+      ns: BigInt(startMs + r * 1000) * 1_000_000n + BigInt(segment),
+      line: `${round}/${segment} row ${r}`,
     }));
     await flush(store, clock, [[{ app: 'web' }, lines]]);
     rows.push(...lines.map(({ ns, line }) => JSON.stringify([[['app', 'web']], String(ns), line, []])));
@@ -67,18 +80,20 @@ async function addSegments(store: ObjectStore, clock: TestClock, round: number):
   return rows;
 }
 
-/** Runs the compactor's process and kills it `afterMs` after its start was seen, unless it has ended by then. */
-async function compact(directory: string, clockMs: number, afterMs: number) {
+/** Runs the compactor's process; kills it after one of its lines, unless it has ended by then. True: it was killed. */
+async function compact(directory: string, clockMs: number, kill: { line: number; afterMs: number } | null) {
   const file = join(import.meta.dirname, 'compactor-process.ts');
   const child = spawn(process.execPath, [file, directory, String(clockMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
-  await Promise.race([once(child.stdout, 'data'), ended]);
-  const began = performance.now();
-  const timer = Number.isFinite(afterMs) ? setTimeout(() => child.kill('SIGKILL'), afterMs) : undefined;
-  const [code, signal] = await ended;
-  clearTimeout(timer);
+  let lines = 0;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const before = lines;
+    lines += text.split('\n').length - 1;
+    if (kill === null || before > kill.line || lines <= kill.line) return;
+    setTimeout(() => child.kill('SIGKILL'), kill.afterMs);
+  });
+  const [code, signal] = (await once(child, 'exit')) as [code: number | null, signal: NodeJS.Signals | null];
   assert.ok(code === 0 || signal === 'SIGKILL', `the compactor ended with ${code ?? signal}`);
-  return { isKilled: signal === 'SIGKILL', tookMs: performance.now() - began };
+  return signal === 'SIGKILL';
 }
 
 /** Mulberry32: numbers in [0, 1). */

@@ -3,7 +3,7 @@
  *
  *     node compactor-process.ts DIRECTORY CLOCK_MS
  *
- * Writes a line to its output once the store is listed, so that the test can aim at what comes then.
+ * Writes a line to its output once the store is listed and after each run, so that the test can aim at what comes then.
  */
 import { startOver, TestClock } from '../../services/compactor/testing/setup.ts';
 import { startObjectStore } from '../../storage/objectstore/index.ts';
@@ -18,4 +18,5 @@ process.stdout.write('started\n');
 for (let run = 0; run < 4; run++) {
   await compactor.run();
   clock.ms += THREE_HOURS_MS;
+  process.stdout.write('run\n');
 }
