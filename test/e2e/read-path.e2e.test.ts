@@ -15,9 +15,18 @@ const STREAMS = [
   { app: 'shop', env: 'dev' },
   { app: 'pay', env: 'prod' },
 ];
-/** Whole minute before now, so that buckets of a minute hold whole streams of lines. */
-const base = ((nowNs() - 1200n * SECOND) / (60n * SECOND)) * 60n * SECOND;
-const range = { start: base, end: base + 600n * SECOND };
+const RANGE = 600n * SECOND;
+/**
+ * Whole minute before now, so that buckets of a minute hold whole streams of lines; and the range within one hour, in
+ * each of which an interval begins anew.
+ */
+const base = withinOneHour(((nowNs() - 1200n * SECOND) / (60n * SECOND)) * 60n * SECOND);
+const range = { start: base, end: base + RANGE };
+
+function withinOneHour(startNs: bigint): bigint {
+  const hourEndNs = (startNs / (3600n * SECOND) + 1n) * 3600n * SECOND;
+  return startNs + RANGE > hourEndNs ? hourEndNs - RANGE : startNs;
+}
 
 const lineOf = (n: number): string => `level=${n % 10 === 0 ? 'error' : 'info'} n=${n} ${'.'.repeat(n % 50)}`;
 const metadataOf = (n: number): Record<string, string> => ({ trace_id: `t${n % 7}` });
