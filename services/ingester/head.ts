@@ -55,6 +55,11 @@ export class Head {
     return this.#lineBytes;
   }
 
+  /** Counted as in `BlockStats`. */
+  get metadataBytes(): number {
+    return this.#metadataBytes;
+  }
+
   /** What the columns occupy, spare room included. */
   get memoryBytes(): number {
     return this.#memory.byteLength + this.#sets.memoryBytes;

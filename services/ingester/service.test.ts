@@ -101,9 +101,27 @@ describe('pushing to an ingester', () => {
     assert.deepEqual(await found(matcher('app', '!=', ''), matcher('env', '=', '')), [2]);
     assert.deepEqual(await found(matcher('app', '!~', 'a.*')), [2, 3]);
     assert.deepEqual(await found(matcher('env', '=~', '.*'), matcher('app', '=', 'b')), [2]);
-    assert.deepEqual(ingester.labelNames({ tenant: 't', matchers: [], ...ALL_TIME }), ['app', 'env']);
-    assert.deepEqual(ingester.labelValues('env', { tenant: 't', matchers: ANY, ...ALL_TIME }), ['dev', 'prod']);
-    assert.equal(ingester.series({ tenant: 't', matchers: ANY, startNs: T0 + 1n, endNs: T0 + 2n }).length, 2);
+    assert.deepEqual(await ingester.labelNames({ tenant: 't', matchers: [], ...ALL_TIME }), ['app', 'env']);
+    assert.deepEqual(await ingester.labelValues('env', { tenant: 't', matchers: ANY, ...ALL_TIME }), ['dev', 'prod']);
+    assert.equal((await ingester.series({ tenant: 't', matchers: ANY, startNs: T0 + 1n, endNs: T0 + 2n })).length, 2);
+  });
+
+  it('says how much it would answer, from heads as from blocks', async () => {
+    const ingester = await started();
+    const set = { trace: 'ключ', detected_level: 'info' };
+    const rows = [
+      [T0, 'one', set],
+      [T0 + 1n, 'two'],
+    ] as const;
+    await push(ingester, rows, A);
+    await push(ingester, numbered(5, 25), '{app="b"}');
+    const all = { tenant: 't', matchers: ANY, ...ALL_TIME };
+    const figures = await ingester.stats(all);
+    const lines = 6 + numbered(5, 25).reduce((sum, [, line]) => sum + line.length, 0);
+    assert.deepEqual(figures, { streams: 2, chunks: 2, rows: 22, bytes: lines + 5 + 8 });
+    const late = { ...all, startNs: T0 + 20n };
+    assert.equal((await ingester.stats(late)).streams, 1);
+    assert.equal((await ingester.stats({ ...all, tenant: 'other' })).chunks, 0);
   });
 
   it('stores what is in time and names what is too far behind', async () => {

@@ -5,7 +5,13 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { Wal, type WalOptions, type WalRecord, WalUnavailableError } from '../../storage/wal/index.ts';
 import type { LimitsProvider } from '../config/limits.ts';
-import { type IngesterClient, PushRejectedError, type RecentRequest, type RecentStream } from '../rpc/ingester.ts';
+import {
+  type IngesterClient,
+  PushRejectedError,
+  type RecentFigures,
+  type RecentRequest,
+  type RecentStream,
+} from '../rpc/ingester.ts';
 import { decodePushBatch, encodePushBatch, type StreamBatch, type StreamRows } from '../rpc/push-batch.ts';
 import type { IngesterConfig } from './config.ts';
 import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
@@ -177,6 +183,7 @@ export class Ingester implements IngesterClient {
     if (applied.refusal !== null) throw applied.refusal;
   }
 
+  /** The view is taken in the tick of the call, as those of the questions below are. */
   async recent({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly RecentStream[]> {
     const found: RecentStream[] = [];
     for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
@@ -184,6 +191,41 @@ export class Ingester implements IngesterClient {
       if (recent !== null) found.push(recent);
     }
     return found;
+  }
+
+  async series({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly Labels[]> {
+    const found: Labels[] = [];
+    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
+      if (stream.figures(startNs, endNs).chunks > 0) found.push(stream.labels);
+    }
+    return found;
+  }
+
+  async labelNames(request: RecentRequest): Promise<readonly string[]> {
+    const names = new Set<string>();
+    for (const labels of await this.series(request)) for (const [name] of labels) names.add(name);
+    return [...names].sort();
+  }
+
+  async labelValues(name: string, request: RecentRequest): Promise<readonly string[]> {
+    const values = new Set<string>();
+    for (const labels of await this.series(request)) {
+      for (const [key, value] of labels) if (key === name) values.add(value);
+    }
+    return [...values].sort();
+  }
+
+  async stats({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<RecentFigures> {
+    const sum = { streams: 0, chunks: 0, rows: 0, bytes: 0 };
+    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
+      const { chunks, rows, bytes } = stream.figures(startNs, endNs);
+      if (chunks === 0) continue;
+      sum.streams++;
+      sum.chunks += chunks;
+      sum.rows += rows;
+      sum.bytes += bytes;
+    }
+    return sum;
   }
 
   tail(tenant: string, matchers: readonly Matcher[], onRows: (labels: Labels, rows: StreamBatch) => void): () => void {
@@ -199,29 +241,6 @@ export class Ingester implements IngesterClient {
   async flush(): Promise<void> {
     if (this.#state !== 'running') throw new PushRejectedError(503, 'the ingester is not running');
     await this.#flusher!.flushAll();
-  }
-
-  /** Labels of streams that match and have rows in the range that are not in the object store. */
-  series({ tenant, matchers, startNs, endNs }: RecentRequest): Labels[] {
-    const found: Labels[] = [];
-    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
-      if (stream.recent(startNs, endNs) !== null) found.push(stream.labels);
-    }
-    return found;
-  }
-
-  /** Sorted names of labels of the streams that `series` finds. */
-  labelNames(request: RecentRequest): string[] {
-    const names = new Set<string>();
-    for (const labels of this.series(request)) for (const [name] of labels) names.add(name);
-    return [...names].sort();
-  }
-
-  /** Sorted values of one label in the streams that `series` finds. */
-  labelValues(name: string, request: RecentRequest): string[] {
-    const values = new Set<string>();
-    for (const labels of this.series(request)) for (const [key, value] of labels) if (key === name) values.add(value);
-    return [...values].sort();
   }
 
   /** Looks for due streams now. */

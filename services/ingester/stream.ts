@@ -1,6 +1,6 @@
 import type { Labels } from '../../logql/labels.ts';
-import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
-import type { RecentStream } from '../rpc/ingester.ts';
+import type { BlockStats, EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
+import type { RecentFigures, RecentStream } from '../rpc/ingester.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { Head } from './head.ts';
 import { type HeadMemory, noHeadMemory } from './head-memory.ts';
@@ -23,6 +23,8 @@ export interface Cut {
   readonly lastSequence: number;
   readonly createdMs: number;
 }
+
+type Sized = Pick<BlockStats, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes' | 'metadataBytes'>;
 
 const EXPECTED_LINE_BYTES = 100;
 
@@ -192,6 +194,24 @@ export class Stream implements StreamOrder {
     }
     for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.sharedColumns());
     return blocks.length + heads.length === 0 ? null : { labels: this.labels, blocks, heads };
+  }
+
+  /** How much `recent` would answer, without handing anything out. */
+  figures(startNs: bigint, endNs: bigint): Omit<RecentFigures, 'streams'> {
+    const sum = { chunks: 0, rows: 0, bytes: 0 };
+    const add = ({ rowCount, lineBytes, metadataBytes }: Omit<Sized, 'minNs' | 'maxNs'>): void => {
+      sum.chunks++;
+      sum.rows += rowCount;
+      sum.bytes += lineBytes + metadataBytes;
+    };
+    const reaches = ({ minNs, maxNs }: Pick<Sized, 'minNs' | 'maxNs'>) => minNs <= endNs && maxNs >= startNs;
+    for (const cut of this.cuts) {
+      if (!reaches(cut)) continue;
+      if (cut.blocks === null) for (const head of cut.heads!) add(head);
+      else for (const { stats } of cut.blocks) if (reaches(stats)) add(stats);
+    }
+    for (const head of this.#heads) if (reaches(head)) add(head);
+    return sum;
   }
 
   #appendRun(batch: StreamBatch, from: number, to: number, lineStart: number, lineEnd: number): void {

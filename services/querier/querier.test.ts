@@ -11,7 +11,8 @@ import { SegmentCatalog } from '../../storage/index/index.ts';
 import { FilesystemStore } from '../../storage/objectstore/index.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { defaultLimits, type Limits } from '../config/limits.ts';
-import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import type { RecentStream } from '../rpc/ingester.ts';
+import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { Querier, type QueryContext } from './querier.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'loptr-querier-'));
@@ -35,13 +36,7 @@ const recentOf = (blocks: EncodedBlock[]): RecentStream[] => [{ labels: [['app',
 function setup(recent: () => Promise<RecentStream[]>, limits: Partial<Limits> = {}) {
   const logged: LogFields[] = [];
   const registry = new Registry();
-  const ingester: IngesterClient = {
-    id: 'i',
-    push: () => Promise.reject(new Error('nobody pushes here')),
-    recent,
-    tail: () => () => {},
-    flush: () => Promise.resolve(),
-  };
+  const ingester = ingesterOf(recent);
   const querier = new Querier({
     sources: {
       catalog: new SegmentCatalog(new FilesystemStore(objectStore), silentLogger),

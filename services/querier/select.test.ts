@@ -8,7 +8,7 @@ import { silentLogger } from '../../storage/host/logger.ts';
 import { SegmentCatalog } from '../../storage/index/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
 import { defaultLimits } from '../config/limits.ts';
-import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { Metadata } from './metadata.ts';
 import { selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
@@ -39,16 +39,6 @@ function failingStore(tenants: readonly string[]): ObjectStore {
   };
 }
 
-function ingesterWith(recent: () => RecentStream[]): IngesterClient {
-  return {
-    id: 'i',
-    push: () => Promise.reject(new Error('nobody pushes here')),
-    recent: async () => recent(),
-    tail: () => () => {},
-    flush: () => Promise.resolve(),
-  };
-}
-
 describe('selectStreams', () => {
   it('rejects once, and leaves no rejection to nobody, when the store fails for several tenants', async (t) => {
     const unhandled: unknown[] = [];
@@ -69,7 +59,7 @@ describe('Metadata', () => {
   it('asks the ingesters in the tick in which it asks the catalog', async () => {
     const labels: Labels = [['app', 'a']];
     let isFlushed = false;
-    const ingester = ingesterWith(() => (isFlushed ? [] : [{ labels, blocks: [], heads: [] }]));
+    const ingester = ingesterOf(async () => (isFlushed ? [] : [{ labels, blocks: [], heads: [] }]));
     const catalog = new SegmentCatalog(failingStore([]), silentLogger);
     await catalog.load();
     const sources = { catalog, ingesters: () => [ingester] };

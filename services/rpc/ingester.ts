@@ -1,11 +1,12 @@
 import type { Labels } from '../../logql/labels.ts';
+import type { RowCondition } from '../../logql/plan/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { StreamBatch } from './push-batch.ts';
 
 /**
- * What the other services ask of an ingester. `services/ingester` implements it in the process; a gRPC client
- * implements it across processes. Errors carry a stable code and survive the hop (`errors.ts`).
+ * What the other services ask of an ingester. `services/ingester` implements it in the process; `remote-ingester.ts`
+ * across processes. An aborted `signal` cancels the call: it rejects with the signal's reason.
  */
 export interface IngesterClient {
   readonly id: string;
@@ -14,16 +15,30 @@ export interface IngesterClient {
    * `PushRejectedError` when part or all of it was refused; what was not refused is stored all the same. `batch` is the
    * caller's again once that is settled.
    */
-  push(batch: Uint8Array): Promise<void>;
+  push(batch: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Rows that are not yet in the object store, of streams that match, overlapping `[startNs, endNs]`. */
-  recent(request: RecentRequest): Promise<readonly RecentStream[]>;
+  recent(request: RecentRequest, signal?: AbortSignal): Promise<readonly RecentStream[]>;
+  /** Labels of the streams that `recent` finds. */
+  series(request: RecentRequest, signal?: AbortSignal): Promise<readonly Labels[]>;
+  /** Names of their labels, sorted. */
+  labelNames(request: RecentRequest, signal?: AbortSignal): Promise<readonly string[]>;
+  /** Values of one of their labels, sorted. */
+  labelValues(name: string, request: RecentRequest, signal?: AbortSignal): Promise<readonly string[]>;
+  /** How much `recent` would answer. */
+  stats(request: RecentRequest, signal?: AbortSignal): Promise<RecentFigures>;
   /**
    * Calls `onRows` for each accepted push of a matching stream until the returned function is called. The rows may only
-   * be looked at during the call.
+   * be looked at during the call. `onClosed` is called once when an ingester of another process can no longer be
+   * followed: nothing comes after it.
    */
-  tail(tenant: string, matchers: readonly Matcher[], onRows: (labels: Labels, rows: StreamBatch) => void): () => void;
+  tail(
+    tenant: string,
+    matchers: readonly Matcher[],
+    onRows: (labels: Labels, rows: StreamBatch) => void,
+    onClosed?: (error: Error) => void,
+  ): () => void;
   /** Cuts and stores everything; resolves when it is in the object store. */
-  flush(): Promise<void>;
+  flush(signal?: AbortSignal): Promise<void>;
 }
 
 export interface RecentRequest {
@@ -32,6 +47,21 @@ export interface RecentRequest {
   readonly startNs: bigint;
   /** Inclusive. */
   readonly endNs: bigint;
+  /**
+   * What every row that counts satisfies. An ingester may leave out blocks whose filter proves that they have none; their
+   * streams stay in the answer.
+   */
+  readonly condition?: RowCondition | null;
+}
+
+/** Sums over the cut blocks and heads that overlap the time, whole as they are. */
+export interface RecentFigures {
+  readonly streams: number;
+  /** Cut blocks, and heads. */
+  readonly chunks: number;
+  readonly rows: number;
+  /** Of lines and structured metadata, as `BlockStats` counts them. */
+  readonly bytes: number;
 }
 
 /** A consistent view of one stream; safe to read from a worker while pushes go on. */
