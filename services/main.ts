@@ -7,12 +7,14 @@ import type { App } from './app.ts';
 import {
   ConfigError,
   directoriesOf,
+  GROUPS,
   helpText,
   type LoadedConfig,
   loadConfig,
   presentValue,
   printConfig,
   readVersion,
+  SERVICES,
 } from './config/index.ts';
 import { type LogLevel, ProgramLog } from './log/index.ts';
 
@@ -37,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { switches } = commandLine;
   if (switches.help) return print(helpText(presentValue));
   if (switches.version) return print(`loptr ${[version.version, version.revision].filter(Boolean).join(' ')}\n`);
-  if (switches.listTargets) return print('all\n');
+  if (switches.listTargets) return print([...Object.keys(GROUPS), ...SERVICES].map((name) => `${name}\n`).join(''));
   if (switches.hashPassword) return hashFromInput();
   if (switches.health) return askHealth(switches.healthUrl);
   if (switches.printConfig) process.stderr.write(printConfig(config));

@@ -48,7 +48,11 @@ function load(text: string): AcceptedKeys {
       const path = pathPrefix + line.path;
       if (line.type.startsWith('<')) {
         // A `*` stands for a block whose keys lie beside the others, not below a name of their own.
-        add(line.type.slice(1, -1), path.endsWith('*') ? path.slice(0, -1) : `${path}.`, line.flag || flagPrefix);
+        add(
+          line.type.slice(1, -1),
+          path.endsWith('*') ? path.slice(0, -1) : `${path}.`,
+          (line.flag || flagPrefix).replace('<prefix>', flagPrefix),
+        );
         continue;
       }
       const kind = KINDS[line.type];

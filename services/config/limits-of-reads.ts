@@ -47,8 +47,7 @@ export const limitsOfReads = {
     'max_query_parallelism',
     'int',
     'querier.max-query-parallelism',
-    'Parts of a query that run at once; 0 switches queries off.',
-    IGNORED,
+    'Parts of one query that a query frontend lets run at once; 0 switches queries off.',
   ),
   tsdb_max_query_parallelism: limit(
     'tsdb_max_query_parallelism',
@@ -106,8 +105,7 @@ export const limitsOfReads = {
     'max_cache_freshness_per_query',
     'duration',
     'frontend.max-cache-freshness',
-    'Newest results that are cached.',
-    IGNORED,
+    'Results younger than this are not cached.',
   ),
   max_metadata_cache_freshness: limit(
     'max_metadata_cache_freshness',

@@ -84,11 +84,12 @@ test('broken YAML is told with its line', () => {
 });
 
 test('keys of Loki without a meaning here are named in one warning, and their values are checked', () => {
-  const { warnings } = load('memberlist: {join_members: [a, b]}\nquery_range: {max_retries: 3}\n', [
-    '-frontend.encoding=json',
-  ]);
+  const { warnings } = load(
+    'memberlist: {join_members: [a, b]}\nquery_range: {parallelise_shardable_queries: false}\n',
+    ['-frontend.encoding=json'],
+  );
   assert.deepEqual(warnings, [
-    'these settings of Loki have no effect here: -frontend.encoding, memberlist.join_members, query_range.max_retries',
+    'these settings of Loki have no effect here: -frontend.encoding, memberlist.join_members, query_range.parallelise_shardable_queries',
   ]);
   assert.deepEqual(problemsOf('ingester: {sync_period: soon}\n'), [
     'loki.yaml:1: ingester.sync_period: expected a duration such as 30s, 1h30m or 7d, got "soon"',
@@ -129,8 +130,15 @@ test('periods of storage must name an object store that exists here', () => {
   assert.match(problemsOf(period('s3'))[0]!, /bucketnames/);
 });
 
-test('one process is refused as three replicas', () => {
-  assert.match(problemsOf('common: {replication_factor: 3}\n')[0]!, /replication_factor.*got 3/);
+test('several processes need etcd, where three replicas are the default', () => {
+  assert.match(problemsOf('common: {replication_factor: 3}\n')[0]!, /replication_factor.*3 needs .*etcd, got inmemory/);
+  assert.match(problemsOf('target: read\n')[0]!, /a part of the services, read, needs .*etcd, got inmemory/);
+  assert.match(problemsOf('target: reed\n')[0]!, /^target: expected some of all, read,/);
+  assert.match(problemsOf('common: {ring: {kvstore: {store: etcd}}}\n')[0]!, /etcd.endpoints: expected/);
+  const etcd = (more: string) =>
+    `common: {ring: {kvstore: {store: etcd, etcd: {endpoints: [e:2379]}}}${more}}\ntarget: querier\n`;
+  assert.equal(load(etcd('')).config.common.replication_factor, 3);
+  assert.equal(load(etcd(', replication_factor: 1')).config.common.replication_factor, 1);
 });
 
 test('limits that are lists and mappings are checked inside', () => {

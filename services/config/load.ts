@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
+import { contradictions } from './contradictions.ts';
 import { expandEnvironment } from './expand-environment.ts';
 import { type Field, FieldError, type Group, walkFields } from './field.ts';
 import { readYaml } from './read-yaml.ts';
@@ -57,6 +58,10 @@ export function loadConfig(args: readonly string[], options: LoadOptions = {}): 
     for (const [path, value] of found.values) values.set(path, value);
   }
   for (const [path, value] of commandLine.values) values.set(path, value);
+  // Loki's default, for more than one process: who brings a file along relies on it.
+  if (values.get('common.ring.kvstore.store') === 'etcd' && !values.has('common.replication_factor')) {
+    values.set('common.replication_factor', 3);
+  }
   problems.push(
     ...ignored
       .filter(isDangerousToIgnore)
@@ -99,45 +104,6 @@ function readConfigFile(
 /** Who asks for TLS must not get plain text with a warning. */
 const isDangerousToIgnore = (name: string): boolean =>
   /^(server\.(http|grpc)_tls_config\.|-server\.(http|grpc)-tls-)/.test(name);
-
-/** Values that are each right and cannot stand together. */
-function contradictions(config: Config): string[] {
-  const problems: string[] = [];
-  if (config.common.replication_factor > 1) {
-    problems.push(
-      `common.replication_factor: one process is one ingester, so only 1 can be had, got ${config.common.replication_factor}`,
-    );
-  }
-  const store = config.schema_config.configs.at(-1)?.object_store;
-  if (store === 's3' || store === 'aws') {
-    const { aws } = config.storage_config;
-    const { s3 } = config.common.storage;
-    if ([aws.bucketnames, aws.s3, s3.bucketnames, s3.s3].every((text) => text === '')) {
-      problems.push(
-        'schema_config: object_store is s3, expected storage_config.aws.bucketnames or common.storage.s3.bucketnames',
-      );
-    }
-  }
-  if (config.compactor.retention_enabled && config.compactor.delete_request_store === '') {
-    problems.push(
-      'invalid compactor config: compactor.delete-request-store should be configured when retention is enabled',
-    );
-  }
-  for (const name of ['http_tls_config', 'grpc_tls_config'] as const) {
-    const { cert_file: cert, key_file: key, client_auth_type: clientAuth, client_ca_file: ca } = config.server[name];
-    const verifies = clientAuth === 'VerifyClientCertIfGiven' || clientAuth === 'RequireAndVerifyClientCert';
-    const problem = (text: string) => problems.push(`server.${name}: ${text}`);
-    if ((cert === '') !== (key === '')) problem('cert_file and key_file must be set together');
-    if (cert === '' && (ca !== '' || clientAuth !== '')) problem('client_auth_type and client_ca_file need cert_file');
-    if (verifies && ca === '') problem(`client_auth_type ${clientAuth} needs client_ca_file`);
-    if (ca !== '' && !verifies) problem('client_ca_file is set, but client_auth_type does not verify certificates');
-  }
-  const prefix = config.server.http_path_prefix || config.http_prefix;
-  if (prefix !== '' && !prefix.startsWith('/')) {
-    problems.push(`server.http_path_prefix: expected a path that begins with /, got ${JSON.stringify(prefix)}`);
-  }
-  return problems;
-}
 
 /** A nested object of all fields of `group`: `values` by path, defaults where it has none. */
 export function buildConfig(group: Group, values: ReadonlyMap<string, unknown>, prefix = ''): unknown {

@@ -1,3 +1,10 @@
+import {
+  chunkStoreFields,
+  frontendWorkerFields,
+  ingesterClientFields,
+  resultsCacheFields,
+  ringFields,
+} from './cluster-fields.ts';
 import { bool, type ConfigOf, duration, float, type Group, int, size, strings, structured, text } from './field.ts';
 import { limitsFields } from './limits-fields.ts';
 import { type PeriodConfig, readPeriods } from './periods.ts';
@@ -57,9 +64,7 @@ const tls = (door: 'HTTP' | 'gRPC', prefix: string, clientAuth: readonly string[
 
 /** Every key that has an effect here. Keys of Loki that have none are listed in `loki-keys.txt`. */
 export const schema = {
-  target: text('all', 'target', 'Services that this process runs; this version runs all of them in one.', {
-    choices: ['all'],
-  }),
+  target: text('all', 'target', 'Services that this process runs, separated by commas; -list-targets names them.'),
   auth_enabled: bool(
     true,
     'auth.enabled',
@@ -188,8 +193,8 @@ export const schema = {
     replication_factor: int(
       1,
       'common.replication-factor',
-      'Ingesters that take each stream; one process can only be one of them.',
-      { min: 1 },
+      'Ingesters that take each stream; 3 with the ring in etcd, where nothing else is said.',
+      { min: 1, max: 3 },
     ),
     instance_addr: text('', 'common.instance-addr', 'Address that this process tells to others.'),
     storage: {
@@ -205,16 +210,7 @@ export const schema = {
         }),
       },
     },
-    ring: {
-      kvstore: {
-        store: text(
-          'inmemory',
-          'common.storage.ring.store',
-          'Where the members of the ring are kept; one process keeps them in memory whatever stands here.',
-          { choices: ['inmemory', 'memberlist', 'consul', 'etcd', 'multi'] },
-        ),
-      },
-    },
+    ring: ringFields,
   },
   schema_config: {
     configs: structured<readonly PeriodConfig[]>(
@@ -324,6 +320,11 @@ export const schema = {
       'Rows held in memory beyond which pushes are refused until some are stored.',
       { own: true, min: MB },
     ),
+    autoforget_unhealthy: bool(
+      false,
+      'ingester.autoforget-unhealthy',
+      'Forget ingesters that have been unhealthy for ten heartbeat timeouts, with what only they hold.',
+    ),
     shutdown_marker_path: text(
       '',
       'ingester.shutdown-marker-path',
@@ -363,7 +364,6 @@ export const schema = {
   },
   querier: {
     tail_max_duration: duration(HOUR, 'querier.tail-max-duration', 'How long one tail may last.', { min: 0 }),
-    max_concurrent: int(4, 'querier.max-concurrent', 'Queries that run at once; more wait.', { min: 1, ignored: true }),
     multi_tenant_queries_enabled: bool(
       false,
       'querier.multi-tenant-queries-enabled',
@@ -374,6 +374,10 @@ export const schema = {
       'querier.per-request-limits-enabled',
       'Let a request set stricter limits for itself with X-Loki-Query-Limits.',
     ),
+    max_concurrent: int(4, 'querier.max-concurrent', 'Parts of queries that a querier works on for each frontend.', {
+      min: 1,
+      max: 1000,
+    }),
     workers: int(0, 'querier.workers', 'Threads that scan stored rows; 0: one for each core.', {
       own: true,
       min: 0,
@@ -381,6 +385,11 @@ export const schema = {
     }),
   },
   query_range: {
+    cache_results: bool(false, 'querier.cache-results', 'Let query frontends keep answers.'),
+    results_cache: resultsCacheFields,
+    max_retries: int(5, 'querier.max-retries-per-request', 'Tries of a part of a query whose querier failed.', {
+      min: 1,
+    }),
     shard_aggregations: strings(
       [],
       'querier.shard-aggregations',
@@ -405,6 +414,9 @@ export const schema = {
       ignored: true,
     }),
   },
+  frontend_worker: frontendWorkerFields,
+  ingester_client: ingesterClientFields,
+  chunk_store_config: chunkStoreFields,
   compactor: {
     compaction_interval: duration(
       10 * MINUTE,
