@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { systemClock } from '../storage/host/clock.ts';
 import { hashPassword } from './access/password-hash.ts';
-import type { App } from './app.ts';
+import type { App } from './app/app.ts';
 import {
   ConfigError,
   directoriesOf,
@@ -54,7 +54,7 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   // The switches above answer without the weight of everything else.
-  const { App } = await import('./app.ts');
+  const { App } = await import('./app/app.ts');
   const app = new App({
     config,
     version,

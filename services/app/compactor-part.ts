@@ -1,0 +1,72 @@
+import { PoolMerger } from '../../storage/scan/pool-merger.ts';
+import { Compactor, DeleteRequests, deleteRoutes, expiryOf } from '../compactor/index.ts';
+import type { Route } from '../http/index.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
+import type { Host } from './host.ts';
+import type { StoragePart } from './storage-part.ts';
+
+/** The delete requests of the object store: queriers apply them, the compactor carries them out. */
+export function deleteRequestsOf(host: Host, { store }: StoragePart): DeleteRequests {
+  return new DeleteRequests({
+    store,
+    keyPrefix: host.config.compactor.delete_request_store_key_prefix,
+    limits: host.limits,
+    clock: host.clock,
+    logger: host.logger('compactor'),
+  });
+}
+
+export interface CompactorPart {
+  readonly routes: readonly Route[];
+  /** To be called once the ingesters know what they hold. */
+  start(): void;
+}
+
+/** Throws ObjectStoreError when the requests cannot be read. */
+export async function loadCompactor(
+  host: Host,
+  { config: storeConfig, store, catalog }: StoragePart,
+  requests: DeleteRequests,
+  ingesters: () => readonly IngesterClient[],
+): Promise<CompactorPart> {
+  const { config, limits, clock, registry } = host;
+  expiryOf(config.limits_config, 0n); // a selector that is none must be told now, not at the first run
+  const compactor = new Compactor({
+    config: {
+      intervalMs: config.compactor.compaction_interval,
+      retentionIntervalMs: config.compactor.apply_retention_interval,
+      retentionEnabled: config.compactor.retention_enabled,
+      retentionDeleteDelayMs: config.compactor.retention_delete_delay,
+      cancelPeriodMs: config.compactor.delete_request_cancel_period,
+      maxSegmentBytes: config.compactor.max_segment_size,
+    },
+    store,
+    catalog,
+    merger: new PoolMerger({ settings: { objectStore: storeConfig }, logger: host.logger('compactor') }),
+    ingesters,
+    limits,
+    requests,
+    clock,
+    logger: host.logger('compactor'),
+    registry,
+  });
+  await compactor.load();
+  const routes = config.compactor.retention_enabled
+    ? deleteRoutes({
+        requests,
+        limits,
+        clock,
+        cancelPeriodMs: config.compactor.delete_request_cancel_period,
+        maxIntervalMs: config.compactor.delete_max_interval,
+        progressOf: (request) => compactor.progressOf(request),
+        onReceived: (tenant) => compactor.metrics.deletesReceived.inc({ user: tenant }),
+      })
+    : [];
+  return {
+    routes,
+    start: () => {
+      compactor.start();
+      host.onStop('compactor', () => compactor.stop());
+    },
+  };
+}

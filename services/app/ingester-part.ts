@@ -1,0 +1,135 @@
+import { defaultBlockLimits } from '../../storage/block/index.ts';
+import { PoolBlockEncoder } from '../../storage/scan/pool-block-encoder.ts';
+import { type Config, directoriesOf } from '../config/index.ts';
+import { type IngesterControl, ingesterRoutes, type Route } from '../http/index.ts';
+import { defaultIngesterConfig, Ingester, type IngesterConfig, type IngesterOptions } from '../ingester/index.ts';
+import { type PatternConfig, PatternIngester } from '../patterns/index.ts';
+import { CatalogSink } from '../segment-sink.ts';
+import { ShutdownMarker } from '../shutdown-marker.ts';
+import type { Host } from './host.ts';
+import type { StoragePart } from './storage-part.ts';
+
+/** The ingester of this process and what belongs to it. */
+export class IngesterPart {
+  readonly ingester: Ingester;
+  /** Null when patterns are not looked for. */
+  readonly patterns: PatternIngester | null;
+  readonly #host: Host;
+  readonly #marker: ShutdownMarker;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    host: Host,
+    id: string,
+    { store, catalog, pool }: StoragePart,
+    onDiscarded: NonNullable<IngesterOptions['onDiscarded']>,
+  ) {
+    this.#host = host;
+    const { config, limits, clock, registry } = host;
+    const directories = directoriesOf(config);
+    this.#marker = new ShutdownMarker(directories.shutdownMarker);
+    this.patterns = startPatterns(host);
+    const { patterns } = this;
+    const ingesterConfig = ingesterConfigOf(config);
+    this.ingester = new Ingester({
+      id,
+      config: ingesterConfig,
+      limits,
+      wal: {
+        directory: directories.wal,
+        segmentBytes: config.ingester.wal.segment_size,
+        fsync: config.ingester.wal.fsync,
+      },
+      encoder: new PoolBlockEncoder(pool, {
+        ...defaultBlockLimits,
+        maxRows: ingesterConfig.blockRows,
+        maxLineBytes: ingesterConfig.blockBytes,
+      }),
+      sink: new CatalogSink(store, catalog, clock),
+      schemaFromMs: schemaStartOf(config),
+      onDiscarded,
+      clock,
+      logger: host.logger('ingester'),
+      registry,
+      ...(patterns && { onTaken: (tenant, batch) => patterns.push(tenant, batch) }),
+    });
+    host.onStop('ingester', (deadlineMs) => this.#stop(deadlineMs));
+  }
+
+  /** Takes no more pushes, for good. */
+  get isStopped(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  /** `isStopping`: of the whole process. */
+  routes(isStopping: () => boolean): Route[] {
+    const control: IngesterControl = {
+      flush: () => this.ingester.flush(),
+      isShutdownPrepared: () => this.#marker.isSet(),
+      prepareShutdown: (prepared) => this.#marker.set(prepared),
+      isStopping: () => this.isStopped || isStopping(),
+      shutdown: async (flush) => {
+        await this.#stop(flush ? this.#host.config.server.graceful_shutdown_timeout : 0);
+        await this.#marker.set(false);
+      },
+      terminate: this.#host.terminate,
+    };
+    return ingesterRoutes(control);
+  }
+
+  /** Who asks for it again waits for the same end: the workers and the process must outlive what is being stored. */
+  #stop(deadlineMs: number): Promise<void> {
+    this.#stopping ??= this.ingester.stop(deadlineMs);
+    return this.#stopping;
+  }
+}
+
+function startPatterns(host: Host): PatternIngester | null {
+  const { config, limits, clock, registry } = host;
+  if (!config.pattern_ingester.enabled) return null;
+  const patterns = new PatternIngester({
+    config: patternConfigOf(config),
+    limits,
+    clock,
+    logger: host.logger('pattern-ingester'),
+    registry,
+  });
+  patterns.start();
+  host.onStop('patterns', () => patterns.stop());
+  return patterns;
+}
+
+function ingesterConfigOf({ ingester }: Config): IngesterConfig {
+  return {
+    ...defaultIngesterConfig,
+    blockBytes: ingester.chunk_block_size,
+    chunkTargetBytes: ingester.chunk_target_size,
+    chunkIdleMs: ingester.chunk_idle_period,
+    maxChunkAgeMs: ingester.max_chunk_age,
+    flushCheckMs: ingester.flush_check_period,
+    flushBackoffMinMs: ingester.flush_op_backoff.min_period,
+    flushBackoffMaxMs: ingester.flush_op_backoff.max_period,
+    maxReturnedStreamErrors: ingester.max_returned_stream_errors,
+    flushBytes: ingester.flush_bytes,
+    maxUnflushedBytes: ingester.max_unflushed_bytes,
+    maxWalBytes: ingester.wal.max_size,
+  };
+}
+
+function patternConfigOf({ pattern_ingester: patterns }: Config): PatternConfig {
+  return {
+    retainForMs: patterns.retain_for,
+    maxChunkAgeMs: patterns.max_chunk_age,
+    sampleIntervalMs: patterns.pattern_sample_interval,
+    maxClusters: patterns.max_clusters,
+    maxEvictionRatio: patterns.max_eviction_ratio,
+    maxLineBytes: patterns.max_allowed_line_length,
+    maxMemoryBytes: patterns.max_memory,
+  };
+}
+
+/** ms since 1970; null when no schema is configured. */
+function schemaStartOf(config: Config): number | null {
+  const first = config.schema_config.configs[0];
+  return first === undefined ? null : Date.parse(first.from);
+}

@@ -1,0 +1,67 @@
+import type { DeleteRequests } from '../compactor/index.ts';
+import type { Route, SocketRoute } from '../http/index.ts';
+import type { PatternIngester } from '../patterns/index.ts';
+import { querierRoutes } from '../querier/http.ts';
+import { Metadata } from '../querier/metadata.ts';
+import { Patterns } from '../querier/patterns.ts';
+import { Querier } from '../querier/querier.ts';
+import { Tailer } from '../querier/tail.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
+import type { Host } from './host.ts';
+import type { StoragePart } from './storage-part.ts';
+
+export interface QuerierPart {
+  readonly routes: readonly Route[];
+  readonly sockets: readonly SocketRoute[];
+}
+
+export interface QuerierSources {
+  readonly ingesters: () => readonly IngesterClient[];
+  readonly requests: DeleteRequests;
+  /** Null where patterns are not looked for. */
+  readonly patterns: PatternIngester | null;
+}
+
+/** Answers queries over HTTP from what the ingesters hold and what is stored. */
+export function querierPart(
+  host: Host,
+  { catalog, pool }: StoragePart,
+  { ingesters, requests, patterns }: QuerierSources,
+): QuerierPart {
+  const { config, limits, clock, log, registry } = host;
+  const sources = { catalog, ingesters, deletes: requests };
+  const querier = new Querier({
+    sources,
+    pool,
+    limits,
+    clock,
+    logger: log.logger,
+    registry,
+    maxOutstandingPerTenant: config.frontend.max_outstanding_per_tenant,
+    perRequestLimits: config.querier.per_request_limits_enabled,
+  });
+  const tailer = new Tailer({
+    querier,
+    ingesters,
+    deletes: requests,
+    limits,
+    clock,
+    logger: host.logger('tailer'),
+    registry,
+    maxDurationMs: config.querier.tail_max_duration,
+  });
+  const routes = querierRoutes({
+    querier,
+    metadata: new Metadata({ sources, limits, clock }),
+    patterns:
+      patterns &&
+      new Patterns({
+        clients: () => [patterns],
+        limits,
+        clock,
+        sampleIntervalMs: config.pattern_ingester.pattern_sample_interval,
+      }),
+    clock,
+  });
+  return { routes, sockets: tailer.routes() };
+}
