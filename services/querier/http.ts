@@ -17,9 +17,10 @@ import {
   parseOrderedBounds,
   parseRangeParams,
   parseStep,
+  type RangeParams,
 } from './params.ts';
 import { type Patterns, renderPatterns } from './patterns.ts';
-import type { Querier, QueryContext } from './querier.ts';
+import type { Querier, QueryAnswer, QueryContext } from './querier.ts';
 import { JSON_TYPE, renderAnswer, renderNames } from './query-response.ts';
 import { Sizes } from './sizes.ts';
 import { QueryStats, renderStats } from './stats.ts';
@@ -36,38 +37,26 @@ export interface QuerierHttpOptions {
   readonly clock: Clock;
 }
 
+/** Who answers range queries: a `Querier`, or a frontend that divides them. */
+export interface RangeQueries {
+  range(params: RangeParams, context: QueryContext): Promise<QueryAnswer>;
+}
+
 /** The read path over HTTP, as Loki's API names it. */
 export function querierRoutes(options: QuerierHttpOptions): Route[] {
-  const handlers = new QuerierHandlers(options);
-  const route = (path: string, handler: (request: HttpRequest) => Promise<HttpResponse>): Route => ({
-    methods: QUERY_METHODS,
-    path,
-    name: path.slice(1).replace(/[{}]/g, '').replaceAll('/', '_'),
-    auth: 'tenants',
-    compress: 'configured',
-    handler,
-  });
+  return [...rangeRoutes(options.querier, options.clock), ...wholeRoutes(wholeHandlers(options))];
+}
+
+/** Routes of queries that can be answered in parts, and of those that need no data. */
+export function rangeRoutes(queries: RangeQueries, clock: Clock): Route[] {
   return [
-    route('/loki/api/v1/query_range', (r) => handlers.range(r)),
-    route('/loki/api/v1/query', (r) => handlers.instant(r)),
-    route('/loki/api/v1/explain', (r) => handlers.explain(r)),
-    route('/loki/api/v1/labels', (r) => handlers.labels(r)),
-    route('/loki/api/v1/label', (r) => handlers.labels(r)),
-    route('/loki/api/v1/label/{name}/values', (r) => handlers.labelValues(r)),
-    route('/loki/api/v1/series', (r) => handlers.series(r)),
-    route('/loki/api/v1/patterns', (r) => handlers.patterns(r)),
-    route('/loki/api/v1/index/stats', (r) => handlers.indexStats(r)),
-    route('/loki/api/v1/index/volume', (r) => handlers.volume(r, false)),
-    route('/loki/api/v1/index/volume_range', (r) => handlers.volume(r, true)),
-    route('/loki/api/v1/detected_labels', (r) => handlers.detectedLabels(r)),
-    route('/loki/api/v1/detected_fields', (r) => handlers.detectedFields(r)),
-    route('/loki/api/v1/detected_field/{name}/values', (r) => handlers.detectedValues(r)),
-    route('/api/prom/query', (r) => handlers.legacyQuery(r)),
-    route('/api/prom/label', (r) => handlers.labels(r)),
-    route('/api/prom/label/{name}/values', (r) => handlers.labelValues(r)),
-    route('/api/prom/series', (r) => handlers.series(r)),
+    route('/loki/api/v1/query_range', async (request) => {
+      const params = parseRangeParams(await request.form(), clock.nowNs());
+      return renderAnswer(await queries.range(params, contextOf(request)), flagsOf(request));
+    }),
+    route('/api/prom/query', (request) => legacyQuery(request, queries, clock)),
     {
-      ...route('/loki/api/v1/format_query', (r) => handlers.formatQuery(r)),
+      ...route('/loki/api/v1/format_query', formatQueryText),
       auth: 'none',
       renderError: (error: HttpError) => ({
         status: error.status,
@@ -76,6 +65,69 @@ export function querierRoutes(options: QuerierHttpOptions): Route[] {
       }),
     },
   ];
+}
+
+/** Paths of requests that one querier answers from start to end. */
+const WHOLE_PATHS = [
+  '/loki/api/v1/query',
+  '/loki/api/v1/explain',
+  '/loki/api/v1/labels',
+  '/loki/api/v1/label',
+  '/loki/api/v1/label/{name}/values',
+  '/loki/api/v1/series',
+  '/loki/api/v1/patterns',
+  '/loki/api/v1/index/stats',
+  '/loki/api/v1/index/volume',
+  '/loki/api/v1/index/volume_range',
+  '/loki/api/v1/detected_labels',
+  '/loki/api/v1/detected_fields',
+  '/loki/api/v1/detected_field/{name}/values',
+  '/api/prom/label',
+  '/api/prom/label/{name}/values',
+  '/api/prom/series',
+] as const;
+
+export type WholePath = (typeof WHOLE_PATHS)[number];
+export type Handler = (request: HttpRequest) => Promise<HttpResponse>;
+
+/** A route for each whole request, handled by what `handlerOf` has for its path. */
+export function wholeRoutes(handlerOf: (path: WholePath) => Handler): Route[] {
+  return WHOLE_PATHS.map((path) => route(path, handlerOf(path)));
+}
+
+/** How a querier answers whole requests. */
+export function wholeHandlers(options: QuerierHttpOptions): (path: WholePath) => Handler {
+  const handlers = new QuerierHandlers(options);
+  const byPath: Record<WholePath, Handler> = {
+    '/loki/api/v1/query': (r) => handlers.instant(r),
+    '/loki/api/v1/explain': (r) => handlers.explain(r),
+    '/loki/api/v1/labels': (r) => handlers.labels(r),
+    '/loki/api/v1/label': (r) => handlers.labels(r),
+    '/loki/api/v1/label/{name}/values': (r) => handlers.labelValues(r),
+    '/loki/api/v1/series': (r) => handlers.series(r),
+    '/loki/api/v1/patterns': (r) => handlers.patterns(r),
+    '/loki/api/v1/index/stats': (r) => handlers.indexStats(r),
+    '/loki/api/v1/index/volume': (r) => handlers.volume(r, false),
+    '/loki/api/v1/index/volume_range': (r) => handlers.volume(r, true),
+    '/loki/api/v1/detected_labels': (r) => handlers.detectedLabels(r),
+    '/loki/api/v1/detected_fields': (r) => handlers.detectedFields(r),
+    '/loki/api/v1/detected_field/{name}/values': (r) => handlers.detectedValues(r),
+    '/api/prom/label': (r) => handlers.labels(r),
+    '/api/prom/label/{name}/values': (r) => handlers.labelValues(r),
+    '/api/prom/series': (r) => handlers.series(r),
+  };
+  return (path) => byPath[path];
+}
+
+function route(path: string, handler: Handler): Route {
+  return {
+    methods: QUERY_METHODS,
+    path,
+    name: path.slice(1).replace(/[{}]/g, '').replaceAll('/', '_'),
+    auth: 'tenants',
+    compress: 'configured',
+    handler,
+  };
 }
 
 class QuerierHandlers {
@@ -93,12 +145,6 @@ class QuerierHandlers {
     this.#clock = options.clock;
     this.#detector = new Detector(options);
     this.#sizes = new Sizes(options);
-  }
-
-  async range(request: HttpRequest): Promise<HttpResponse> {
-    const params = parseRangeParams(await request.form(), this.#clock.nowNs());
-    const answer = await this.#querier.range(params, contextOf(request));
-    return renderAnswer(answer, flagsOf(request));
   }
 
   async instant(request: HttpRequest): Promise<HttpResponse> {
@@ -193,25 +239,24 @@ class QuerierHandlers {
   async detectedValues(request: HttpRequest): Promise<HttpResponse> {
     return this.#detector.values(request.params['name']!, await request.form(), contextOf(request));
   }
+}
 
-  async formatQuery(request: HttpRequest): Promise<HttpResponse> {
-    const form = await request.form();
-    const data = formatQuery(parseQuery(form.get('query') ?? ''));
-    return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify({ status: 'success', data })}\n` };
-  }
+async function formatQueryText(request: HttpRequest): Promise<HttpResponse> {
+  const form = await request.form();
+  const data = formatQuery(parseQuery(form.get('query') ?? ''));
+  return { status: 200, headers: JSON_TYPE, body: `${JSON.stringify({ status: 'success', data })}\n` };
+}
 
-  /** `/api/prom/query`: lines only, streams named by their printed labels. */
-  async legacyQuery(request: HttpRequest): Promise<HttpResponse> {
-    const form = await request.form();
-    const params = parseRangeParams(form, this.#clock.nowNs());
-    const pattern = form.get('regexp') ?? '';
-    const query = pattern === '' ? params.query : `${params.query} |~ ${JSON.stringify(pattern)}`;
-    if (parseQuery(query).kind !== 'log') {
-      throw new BadRequestError('rpc error: code = Code(400) desc = legacy endpoints only support streams result type');
-    }
-    const answer = await this.#querier.range({ ...params, query }, contextOf(request));
-    return renderLegacy(answer);
+/** `/api/prom/query`: lines only, streams named by their printed labels. */
+async function legacyQuery(request: HttpRequest, queries: RangeQueries, clock: Clock): Promise<HttpResponse> {
+  const form = await request.form();
+  const params = parseRangeParams(form, clock.nowNs());
+  const pattern = form.get('regexp') ?? '';
+  const query = pattern === '' ? params.query : `${params.query} |~ ${JSON.stringify(pattern)}`;
+  if (parseQuery(query).kind !== 'log') {
+    throw new BadRequestError('rpc error: code = Code(400) desc = legacy endpoints only support streams result type');
   }
+  return renderLegacy(await queries.range({ ...params, query }, contextOf(request)));
 }
 
 function contextOf(request: HttpRequest): QueryContext {

@@ -5,35 +5,22 @@ import type { QuerySlots } from './query-slots.ts';
 const MB = 1e6;
 const GB = 1e9;
 
-/** The read path's metrics, with Loki's names where Loki has one. */
-export function querierMetrics(registry: Registry, pool: WorkerPool, slots: QuerySlots) {
+/**
+ * What becomes of queries as their clients see them, with Loki's names. One registry has one set, for whoever in the
+ * process answers whole queries.
+ */
+export function queryMetrics(registry: Registry): QueryMetrics {
+  let metrics = metricsOfRegistry.get(registry);
+  if (metrics === undefined) metricsOfRegistry.set(registry, (metrics = newQueryMetrics(registry)));
+  return metrics;
+}
+
+const metricsOfRegistry = new WeakMap<Registry, QueryMetrics>();
+export type QueryMetrics = ReturnType<typeof newQueryMetrics>;
+
+function newQueryMetrics(registry: Registry) {
   const registers = [registry];
   const byKind = ['status_code', 'type', 'range'] as const;
-  new Gauge({
-    name: 'loki_query_frontend_queries_in_progress',
-    help: 'Queries under way, those that wait for a worker included.',
-    registers,
-    collect() {
-      this.set(slots.inProgress);
-    },
-  });
-  new Gauge({
-    name: 'loki_query_scheduler_queue_length',
-    help: 'Jobs that wait for a worker thread.',
-    registers,
-    collect() {
-      this.set(pool.queued);
-    },
-  });
-  new Counter({
-    name: 'loptr_querier_workers_replaced_total',
-    help: 'Worker threads that ended, or did not give up their work, and were replaced.',
-    registers,
-    collect() {
-      this.reset();
-      this.inc(pool.replaced);
-    },
-  });
   return {
     duration: new Histogram({
       name: 'logql_query_duration_seconds',
@@ -72,6 +59,40 @@ export function querierMetrics(registry: Registry, pool: WorkerPool, slots: Quer
       help: 'Rows that LogQL queries read in the memory of ingesters.',
       registers,
     }),
+  };
+}
+
+/** Metrics of the querier itself. `slots`: null where a query frontend of the same process counts queries. */
+export function querierMetrics(registry: Registry, pool: WorkerPool, slots: QuerySlots | null) {
+  const registers = [registry];
+  if (slots !== null) {
+    new Gauge({
+      name: 'loki_query_frontend_queries_in_progress',
+      help: 'Queries under way, those that wait for a worker included.',
+      registers,
+      collect() {
+        this.set(slots.inProgress);
+      },
+    });
+    new Gauge({
+      name: 'loki_query_scheduler_queue_length',
+      help: 'Jobs that wait for a worker thread.',
+      registers,
+      collect() {
+        this.set(pool.queued);
+      },
+    });
+  }
+  new Counter({
+    name: 'loptr_querier_workers_replaced_total',
+    help: 'Worker threads that ended, or did not give up their work, and were replaced.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(pool.replaced);
+    },
+  });
+  return {
     corruptBlocks: new Counter({
       name: 'loptr_querier_corrupt_blocks_total',
       help: 'Blocks that queries met and could not read; they were left out of answers.',

@@ -1,9 +1,16 @@
 import type { Registry } from 'prom-client';
 import type { MetricResult } from '../../logql/aggregate/index.ts';
-import { alignRange, conditionOf, type MetricPlan, type PlanParams, planQuery } from '../../logql/plan/index.ts';
+import {
+  alignRange,
+  conditionOf,
+  type MetricPlan,
+  type PlanParams,
+  planQuery,
+  type RangeScan,
+} from '../../logql/plan/index.ts';
 import { checkStages } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr, Matcher } from '../../logql/syntax/ast.ts';
-import { ParseError, parseQuery } from '../../logql/syntax/index.ts';
+import { parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { groupOverlapping, type ScanUnit } from '../../storage/scan/units.ts';
@@ -16,12 +23,12 @@ import { type Explanation, explainQuery } from './explain.ts';
 import { contextBytes } from './limits-context.ts';
 import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
-import { type QuerierMetrics, querierMetrics } from './metrics.ts';
+import { type QuerierMetrics, querierMetrics, queryMetrics } from './metrics.ts';
 import { BadRequestError, type Bounds, type InstantParams, type RangeParams } from './params.ts';
-import { checkEntriesLimit, checkExpression, limitBounds, strictest } from './query-limits.ts';
+import { checkEntriesLimit, checkExpression, limitBounds } from './query-limits.ts';
 import { QueryLog, type QueryRecord } from './query-log.ts';
 import { QuerySlots } from './query-slots.ts';
-import { parseRequestLimits, RequestLimitsError, tightened } from './request-limits.ts';
+import { checkRange, ignoreHeader, limitsOfAsker, limitsOfTenants } from './range-checks.ts';
 import { ScanSession } from './scan-session.ts';
 import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
@@ -38,6 +45,8 @@ export interface QuerierOptions {
   readonly maxOutstandingPerTenant: number;
   /** `querier.per_request_limits_enabled` */
   readonly perRequestLimits?: boolean;
+  /** A query frontend of the same process counts the queries under way. */
+  readonly behindFrontend?: boolean;
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -83,8 +92,8 @@ export class Querier {
   constructor(options: QuerierOptions) {
     this.#options = options;
     this.#slots = new QuerySlots(options.maxOutstandingPerTenant);
-    this.#metrics = querierMetrics(options.registry, options.pool, this.#slots);
-    this.#log = new QueryLog(this.#metrics, options.logger, options.clock);
+    this.#metrics = querierMetrics(options.registry, options.pool, options.behindFrontend ? null : this.#slots);
+    this.#log = new QueryLog(queryMetrics(options.registry), options.logger, options.clock, 'querier');
   }
 
   /**
@@ -133,16 +142,11 @@ export class Querier {
     const limits = this.#limitsFor(context);
     const expr = parseQuery(params.query);
     record.type = kindOf(expr);
-    checkBlocked(limits, params.query, expr, context.tags ?? []);
-    if (expr.kind === 'log') checkEntriesLimit(limits, params.limit);
-    const bounds = limitBounds(limits, params, this.#options.clock.nowNs());
-    checkExpression(limits, expr);
-    checkTenantMatchers(context.tenants, expr);
-    checkStages(expr);
+    const bounds = checkRange(limits, params, expr, context, this.#options.clock.nowNs());
     const { stats } = record;
     if (expr.kind === 'log') {
       if (bounds === null) return { kind: 'streams', entries: [], stats, warnings: [] };
-      const entries = await this.#timed(limits, context, stats, async (session) => {
+      const entries = await this.run(limits.query_timeout, context, stats, async (session) => {
         const wholeBytes = await this.#wholeBytes(limits, context);
         return runLogQuery(
           this.#options.sources,
@@ -193,7 +197,7 @@ export class Querier {
   /** Entries of a log query, for callers inside the program (tail's history, detected fields). */
   async entries(expr: LogSelectorExpr, params: LogQueryParams, context: QueryContext): Promise<readonly LogEntry[]> {
     const stats = new QueryStats();
-    return this.#timed(this.limitsOf(context.tenants), context, stats, (session) =>
+    return this.run(this.limitsOf(context.tenants).query_timeout, context, stats, (session) =>
       runLogQuery(this.#options.sources, session, expr, params, context.tenants, stats),
     );
   }
@@ -208,7 +212,7 @@ export class Querier {
     context: QueryContext,
     stats: QueryStats,
   ): Promise<StreamSize[]> {
-    return this.#timed(this.#limitsFor(context), context, stats, (session) =>
+    return this.run(this.#limitsFor(context).query_timeout, context, stats, (session) =>
       measureStreams(this.#options.sources, session, { tenants: context.tenants, matchers, buckets }, stats),
     );
   }
@@ -238,36 +242,27 @@ export class Querier {
   }
 
   limitsOf(tenants: Tenants): Limits {
-    return strictest(tenants.ids.map((id) => this.#options.limits.for(id)));
+    return limitsOfTenants(this.#options.limits, tenants);
   }
 
-  /** The limits of the tenants, or stricter ones that the request itself asks for. */
-  #limitsFor({ tenants, limitsHeader = '' }: QueryContext): Limits {
-    const limits = this.limitsOf(tenants);
-    if (!this.#options.perRequestLimits || limitsHeader === '') return limits;
-    try {
-      return tightened(limits, parseRequestLimits(limitsHeader));
-    } catch (error: unknown) {
-      this.#ignoreHeader('X-Loki-Query-Limits', error);
-      return limits;
-    }
+  #limitsFor(context: QueryContext): Limits {
+    return limitsOfAsker(this.#options, context);
   }
 
   /** Bytes of the query that the client cut this one out of; 0 where nobody asks or says. */
-  async #wholeBytes(limits: Limits, { tenants, limitsContextHeader = '' }: QueryContext): Promise<number> {
-    if (!this.#options.perRequestLimits || limits.max_query_bytes_read === 0) return 0;
+  async #wholeBytes(limits: Limits, context: QueryContext): Promise<number> {
+    return limits.max_query_bytes_read === 0 ? 0 : this.bytesOfContext(context);
+  }
+
+  /** Bytes of the query that `X-Loki-Query-Limits-Context` names; 0 where it names none or may not. */
+  async bytesOfContext({ tenants, limitsContextHeader = '' }: QueryContext): Promise<number> {
+    if (!this.#options.perRequestLimits) return 0;
     try {
       return await contextBytes(limitsContextHeader, this.#options.sources, tenants);
     } catch (error: unknown) {
-      this.#ignoreHeader('X-Loki-Query-Limits-Context', error);
+      ignoreHeader(this.#options.logger, 'X-Loki-Query-Limits-Context', error);
       return 0;
     }
-  }
-
-  /** Goes on without a header that cannot be read, as Loki does. Rethrows other errors. */
-  #ignoreHeader(header: string, error: unknown): void {
-    if (!(error instanceof RequestLimitsError || error instanceof ParseError)) throw error;
-    this.#options.logger.warn('a header cannot be read and has no effect', { header, err: error });
   }
 
   async #metric(
@@ -280,10 +275,8 @@ export class Querier {
     const { maxSeries, truncate } = context.partialSeries
       ? { maxSeries: 0, truncate: limits.max_query_series }
       : { maxSeries: limits.max_query_series, truncate: 0 };
-    let result = await this.#timed(limits, context, stats, async (session) => {
-      const units = empty
-        ? plan.scans.map(() => [])
-        : await Promise.all(plan.scans.map((_, scan) => this.#unitsOf(plan, scan, context.tenants, stats)));
+    let result = await this.run(limits.query_timeout, context, stats, async (session) => {
+      const units = empty ? plan.scans.map(() => []) : await this.unitsOf(plan, context.tenants, stats);
       checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
       const partials = await session.scanMetric(plan, units, maxSeries);
       return session.evaluate(plan, partials, maxSeries);
@@ -298,26 +291,32 @@ export class Querier {
     return { kind: 'metric', result, instant: plan.instant, stats, warnings };
   }
 
-  async #unitsOf(plan: MetricPlan, scan: number, tenants: Tenants, stats: QueryStats): Promise<ScanUnit[]> {
-    const { matchers, stages, readAfterNs, readUntilNs } = plan.scans[scan]!;
-    const selection = {
-      tenants,
-      matchers,
-      tenantMatchers: 'ignore' as const,
-      startNs: readAfterNs + 1n,
-      endNs: readUntilNs,
-      condition: conditionOf(stages),
-    };
-    const streams = await selectStreams(this.#options.sources, selection, stats);
-    return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes));
+  /** What each scan of a plan would read. */
+  unitsOf(plan: MetricPlan, tenants: Tenants, stats: QueryStats): Promise<ScanUnit[][]> {
+    return Promise.all(
+      plan.scans.map(async ({ matchers, stages, readAfterNs, readUntilNs }: RangeScan) => {
+        const selection = {
+          tenants,
+          matchers,
+          tenantMatchers: 'ignore' as const,
+          startNs: readAfterNs + 1n,
+          endNs: readUntilNs,
+          condition: conditionOf(stages),
+        };
+        const streams = await selectStreams(this.#options.sources, selection, stats);
+        return streams.flatMap((stream) =>
+          groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes),
+        );
+      }),
+    );
   }
 
   /**
-   * Runs work in one of the tenant's slots and under its `query_timeout`; once more when a worker was lost under it.
-   * Rejects as soon as the client is gone or the time is over, whatever the work waits for.
+   * Runs work in one of the tenant's slots and for no longer than `timeoutMs` (0: no bound); once more when a worker was
+   * lost under it. Rejects as soon as the client is gone or the time is over, whatever the work waits for.
    */
-  async #timed<T>(
-    limits: Limits,
+  async run<T>(
+    timeoutMs: number,
     context: QueryContext,
     stats: QueryStats,
     work: (session: ScanSession) => Promise<T>,
@@ -327,8 +326,8 @@ export class Querier {
     const ending = new AbortController();
     // Not AbortSignal.timeout: that would keep all of a query until its time is over, long after its answer.
     const timer =
-      limits.query_timeout > 0
-        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(limits.query_timeout, MAX_TIMER_MS))
+      timeoutMs > 0
+        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(timeoutMs, MAX_TIMER_MS))
         : undefined;
     const onGone = () => ending.abort(context.signal.reason);
     context.signal.addEventListener('abort', onGone, { once: true });
@@ -359,7 +358,7 @@ export class Querier {
   }
 }
 
-function warningsOf({ scan, leftOutSegments }: QueryStats): string[] {
+export function warningsOf({ scan, leftOutSegments }: QueryStats): string[] {
   const warnings: string[] = [];
   if (leftOutSegments > 0) warnings.push(`${leftOutSegments} segments cannot be read and were left out of this answer`);
   if (scan.corruptBlocks > 0) warnings.push(`${scan.corruptBlocks} corrupt blocks were left out of this answer`);

@@ -4,7 +4,7 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { toHttpError } from '../http/error-answers.ts';
 import { fnv32 } from './blocked-queries.ts';
-import type { QuerierMetrics } from './metrics.ts';
+import type { QueryMetrics } from './metrics.ts';
 import type { Bounds } from './params.ts';
 import type { QueryStats } from './stats.ts';
 
@@ -25,14 +25,18 @@ const SLOW_SECONDS = 10;
 
 /** Counts queries that have ended and writes one line about each, with the fields of Loki's. */
 export class QueryLog {
-  readonly #metrics: QuerierMetrics;
+  readonly #metrics: QueryMetrics;
   readonly #logger: Logger;
   readonly #clock: Clock;
 
-  constructor(metrics: QuerierMetrics, logger: Logger, clock: Clock) {
+  readonly #component: string;
+
+  /** `component`: who answers, as the lines name it. */
+  constructor(metrics: QueryMetrics, logger: Logger, clock: Clock, component: 'querier' | 'frontend') {
     this.#metrics = metrics;
     this.#logger = logger;
     this.#clock = clock;
+    this.#component = component;
   }
 
   /** `error`: what the query ended with; undefined for an answer. A text that is no query is left out, as Loki does. */
@@ -54,7 +58,7 @@ export class QueryLog {
     this.#metrics.ingesterLines.inc(scan.recentRows);
     const nowNs = this.#clock.nowNs();
     this.#logger.info('query', {
-      component: 'querier',
+      component: this.#component,
       org_id: record.tenants.join('|'),
       latency,
       query: record.query,

@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
 import { compilePipeline } from '../../logql/stages/index.ts';
+import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { LimitsProvider } from '../config/limits.ts';
@@ -8,13 +9,20 @@ import { toHttpError } from '../http/error-answers.ts';
 import type { HttpRequest, SocketRoute } from '../http/types.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
+import type { LogQueryParams } from './log-query.ts';
 import { type LogEntry, parseEncodingFlags } from './log-response.ts';
-import type { Querier } from './querier.ts';
+import type { QueryContext } from './querier.ts';
 import { parseTailParams, TailOfMetricsError, type TailParams } from './tail-params.ts';
 import { CLOSE_ERROR, CLOSE_GOING_AWAY, TailSession } from './tail-session.ts';
 
+/** Who reads the history: a `Querier`, or a frontend that has queriers. */
+export interface EntrySource {
+  /** Entries of a log query in the order of its direction. */
+  entries(expr: LogSelectorExpr, params: LogQueryParams, context: QueryContext): Promise<readonly LogEntry[]>;
+}
+
 export interface TailerOptions {
-  readonly querier: Querier;
+  readonly querier: EntrySource;
   readonly ingesters: () => readonly IngesterClient[];
   /** Absent where deletes are off. */
   readonly deletes?: DeleteSource;
