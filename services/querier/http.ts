@@ -268,7 +268,13 @@ function contextOf(request: HttpRequest): QueryContext {
     tags: parseQueryTags(tags),
     limitsHeader: request.header('x-loki-query-limits'),
     limitsContextHeader: request.header('x-loki-query-limits-context'),
+    queuedMs: parseQueuedMs(request.header('x-query-queue-time')),
   };
+}
+
+/** Of `X-Query-Queue-Time`, by which a query frontend tells how long a request has waited, in seconds (`0.25s`). */
+function parseQueuedMs(header: string): number {
+  return /^\d+(\.\d+)?s$/.test(header) ? Number.parseFloat(header) * 1000 : 0;
 }
 
 function flagsOf(request: HttpRequest): readonly string[] {

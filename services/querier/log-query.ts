@@ -37,18 +37,7 @@ export async function runLogQuery(
 ): Promise<readonly LogEntry[]> {
   const { startNs, endNs, intervalNs, periodNs, limit, direction } = params;
   if (startNs >= endNs) return [];
-  const selection = {
-    tenants,
-    matchers: expr.matchers,
-    tenantMatchers: 'choose' as const,
-    startNs,
-    endNs: endNs - 1n,
-    condition: conditionOf(expr.stages),
-  };
-  const streams = await selectStreams(sources, selection, stats);
-  const units = streams.flatMap((stream) =>
-    groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes),
-  );
+  const units = await unitsOfLog(sources, expr, params, tenants, stats);
   onSelected?.(units);
   const plan = planQuery(expr, {
     startNs,
@@ -61,6 +50,27 @@ export async function runLogQuery(
     instant: false,
   });
   return scanUnits(session, plan as LogPlan, units);
+}
+
+/** What a log query would read. */
+export async function unitsOfLog(
+  sources: Sources,
+  expr: LogSelectorExpr,
+  { startNs, endNs }: Bounds,
+  tenants: Tenants,
+  stats: QueryStats,
+): Promise<ScanUnit[]> {
+  if (startNs >= endNs) return [];
+  const selection = {
+    tenants,
+    matchers: expr.matchers,
+    tenantMatchers: 'choose' as const,
+    startNs,
+    endNs: endNs - 1n,
+    condition: conditionOf(expr.stages),
+  };
+  const streams = await selectStreams(sources, selection, stats);
+  return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes));
 }
 
 /** Sends units to the workers, the ones nearest to the start of the answer first, until no other can matter. */

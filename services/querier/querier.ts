@@ -64,6 +64,8 @@ export interface QueryContext {
   /** `X-Loki-Query-Limits` and `X-Loki-Query-Limits-Context`, as sent. */
   readonly limitsHeader?: string;
   readonly limitsContextHeader?: string;
+  /** How long the request has waited for its turn already; 0 when absent. */
+  readonly queuedMs?: number;
 }
 
 export type QueryAnswer = (
@@ -124,10 +126,11 @@ export class Querier {
   async #recorded(
     times: Pick<QueryRecord, 'startNs' | 'endNs' | 'stepNs' | 'rangeType'>,
     { query, limit }: { readonly query: string; readonly limit: number },
-    { tenants, signal }: QueryContext,
+    { tenants, signal, queuedMs = 0 }: QueryContext,
     run: (record: QueryRecord) => Promise<QueryAnswer>,
   ): Promise<QueryAnswer> {
     const record = { ...times, query, limit, tenants: tenants.ids, stats: new QueryStats(), type: '' };
+    record.stats.queueMs = queuedMs;
     try {
       const answer = await run(record);
       this.#log.ended(record, undefined, false);
