@@ -1,3 +1,4 @@
+export { type ColumnMemory, ReusedMemory } from './column-memory.ts';
 export { CorruptBlockError } from './corrupt-block-error.ts';
 export { blocksToCompare, overlappingDuplicates } from './duplicates.ts';
 export { type BlockLimits, defaultBlockLimits, encodeBlocks } from './encode.ts';

@@ -6,6 +6,7 @@
  *
  * Index 0 is absence, index i the i-th value.
  */
+import type { ColumnMemory } from './column-memory.ts';
 import { CorruptBlockError } from './corrupt-block-error.ts';
 import type { RawMetadataColumn } from './metadata-columns.ts';
 import { planeWidth, readPlanes, writePlanes } from './planes.ts';
@@ -45,6 +46,7 @@ export function decodeMetadataColumn(
   raw: Buffer,
   rowCount: number,
   position: number,
+  memory: ColumnMemory,
 ): { values: string[]; indexes: Uint32Array } {
   if (raw.length < HEAD_BYTES) throw new CorruptBlockError('metadata cut short', position);
   const valueCount = raw.readUInt32LE(0);
@@ -55,9 +57,9 @@ export function decodeMetadataColumn(
   }
   const valuesAt = HEAD_BYTES + lengthWidth * valueCount + indexWidth * rowCount;
   if (valuesAt > raw.length) throw new CorruptBlockError('metadata cut short', position);
-  const lengths = new Float64Array(valueCount);
+  const lengths = memory.words(valueCount);
   readPlanes(raw, HEAD_BYTES, lengths, valueCount, lengthWidth);
-  const indexes = new Uint32Array(rowCount);
+  const indexes = memory.words(rowCount);
   readPlanes(raw, HEAD_BYTES + lengthWidth * valueCount, indexes, rowCount, indexWidth);
   let maxIndex = 0;
   for (let r = 0; r < rowCount; r++) if (indexes[r]! > maxIndex) maxIndex = indexes[r]!;

@@ -1,4 +1,5 @@
 import type { BlockColumns, MetadataColumn } from '../../logql/source.ts';
+import { type ColumnMemory, freshMemory } from './column-memory.ts';
 import { decompressColumn } from './compress.ts';
 import { CorruptBlockError } from './corrupt-block-error.ts';
 import {
@@ -57,42 +58,47 @@ export class BlockReader {
     return this.#places.filter((p) => p.kind === KIND_METADATA).map((p) => p.name);
   }
 
-  /** Decodes the wanted columns. Throws CorruptBlockError. */
-  columns(want: WantedColumns): BlockColumns {
+  /** Decodes the wanted columns into `memory`, as far as they are no views of the block. Throws CorruptBlockError. */
+  columns(want: WantedColumns, memory: ColumnMemory = freshMemory): BlockColumns {
     const { rowCount, minNs, maxNs, ascii } = this.#header;
     const times = this.#place(KIND_TIMESTAMPS, 'timestamps');
-    const offsetsNs = decodeTimestamps(this.#read(times), rowCount, maxNs - minNs, times.offset);
-    const lineStarts = want.lines || want.lengths !== false ? this.#lineStarts() : new Uint32Array(rowCount + 1);
+    const offsetsNs = memory.floats(rowCount);
+    decodeTimestamps(this.#read(times, memory), offsetsNs, maxNs - minNs, times.offset);
+    const lineStarts = memory.words(rowCount + 1);
+    if (want.lines || want.lengths !== false) this.#readLineStarts(lineStarts, memory);
+    else lineStarts.fill(0);
     const metadata: MetadataColumn[] = [];
     for (const place of this.#places) {
       if (place.kind !== KIND_METADATA || (want.metadata !== null && !want.metadata.has(place.name))) continue;
-      metadata.push({ name: place.name, ...decodeMetadataColumn(this.#read(place), rowCount, place.offset) });
+      metadata.push({
+        name: place.name,
+        ...decodeMetadataColumn(this.#read(place, memory), rowCount, place.offset, memory),
+      });
     }
     metadata.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const bytes = want.lines ? this.#lines() : null;
+    const bytes = want.lines ? this.#lines(memory) : null;
     return { rowCount, baseNs: minNs, offsetsNs, lineStarts, bytes, ascii, metadata };
   }
 
-  #lineStarts(): Uint32Array {
+  #readLineStarts(starts: Uint32Array, memory: ColumnMemory): void {
     const { rowCount, lineBytes } = this.#header;
     const place = this.#place(KIND_LENGTHS, 'line lengths');
-    const raw = this.#read(place);
+    const raw = this.#read(place, memory);
     const width = raw[0];
     if (width === undefined || width > 4 || raw.length !== 1 + width * rowCount) {
       throw new CorruptBlockError('line lengths of a wrong length', place.offset);
     }
-    const starts = new Uint32Array(rowCount + 1);
+    starts[0] = 0;
     readPlanes(raw, 1, starts.subarray(1), rowCount, width);
     let total = 0;
     for (let r = 1; r <= rowCount; r++) starts[r] = total += starts[r]!;
     if (total !== lineBytes) throw new CorruptBlockError('line lengths do not add up', place.offset);
-    return starts;
   }
 
-  #lines(): Buffer {
+  #lines(memory: ColumnMemory): Buffer {
     const place = this.#place(KIND_LINES, 'lines');
     if (place.rawBytes !== this.#header.lineBytes) throw new CorruptBlockError('lines of a wrong length', place.offset);
-    return this.#read(place);
+    return this.#read(place, memory);
   }
 
   #place(kind: number, what: string): ColumnPlace {
@@ -101,7 +107,7 @@ export class BlockReader {
     return place;
   }
 
-  #read(place: ColumnPlace): Buffer {
-    return decompressColumn(this.#bytes, place);
+  #read(place: ColumnPlace, memory: ColumnMemory): Buffer {
+    return decompressColumn(this.#bytes, place, memory);
   }
 }

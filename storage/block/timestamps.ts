@@ -53,9 +53,9 @@ export function encodeTimestamps(offsets: Float64Array): Uint8Array {
   return out;
 }
 
-/** Offsets after the block's `minNs`. `position` is where the column lies, for errors. */
-export function decodeTimestamps(raw: Buffer, rowCount: number, spanNs: bigint, position: number): Float64Array {
-  const count = rowCount - 1;
+/** Sets `offsets`, of all rows, ns after the block's `minNs`. `position` is where the column lies, for errors. */
+export function decodeTimestamps(raw: Buffer, offsets: Float64Array, spanNs: bigint, position: number): void {
+  const count = offsets.length - 1;
   if (raw.length < HEAD_BYTES) throw new CorruptBlockError('timestamps cut short', position);
   const mode = raw[0]!;
   const width = raw[1]!;
@@ -64,30 +64,28 @@ export function decodeTimestamps(raw: Buffer, rowCount: number, spanNs: bigint, 
     throw new CorruptBlockError('timestamps of no known form', position);
   if (raw.length !== HEAD_BYTES + width * count) throw new CorruptBlockError('timestamps of a wrong length', position);
   if (!Number.isSafeInteger(divisor) || divisor < 1) throw new CorruptBlockError('timestamps without unit', position);
-  const values = width > 4 ? new Float64Array(count) : new Uint32Array(count);
-  readPlanes(raw, HEAD_BYTES, values, count, width);
-  const offsets = new Float64Array(rowCount);
+  offsets[0] = 0;
+  readPlanes(raw, HEAD_BYTES, offsets.subarray(1), count, width);
   let offset = 0;
   let valid = true;
   if (mode === MODE_DELTA) {
-    for (let i = 0; i < count; i++) {
-      offset += values[i]! * divisor;
-      offsets[i + 1] = offset;
+    for (let i = 1; i <= count; i++) {
+      offset += offsets[i]! * divisor;
+      offsets[i] = offset;
     }
   } else {
     let delta = 0;
-    for (let i = 0; i < count; i++) {
-      const zigzag = values[i]!;
+    for (let i = 1; i <= count; i++) {
+      const zigzag = offsets[i]!;
       const half = Math.floor(zigzag / 2);
       delta += zigzag === 2 * half ? half : -half - 1;
       if (delta < 0) valid = false;
       offset += delta * divisor;
-      offsets[i + 1] = offset;
+      offsets[i] = offset;
     }
   }
   if (!valid || offset >= MAX_BLOCK_SPAN_NS) throw new CorruptBlockError('timestamps out of range', position);
   if (BigInt(offset) !== spanNs) throw new CorruptBlockError('timestamps do not end at the block’s end', position);
-  return offsets;
 }
 
 function bitLength(value: number): number {

@@ -29,6 +29,8 @@ const MAX_OPEN_FILES = 32;
 /** For so long: the disk space of a deleted object is free only when nobody has it open. */
 const KEEP_OPEN_MS = 10_000;
 
+const newBytes = (length: number): Uint8Array => Buffer.allocUnsafeSlow(length);
+
 /**
  * Objects as files below a directory. `put` writes a temporary file, syncs it, renames it into place and syncs the
  * folder: after it resolves the object survives a loss of power.
@@ -95,12 +97,12 @@ export class FilesystemStore implements ObjectStore {
     );
   }
 
-  getSync(key: string, range?: ByteRange): Uint8Array {
+  getSync(key: string, range?: ByteRange, allocate: (bytes: number) => Uint8Array = newBytes): Uint8Array {
     if (range) checkRange(range);
     try {
       const file = this.#fileOf(key);
       const { offset, length } = range ?? { offset: 0, length: fstatSync(file).size };
-      const bytes = Buffer.allocUnsafeSlow(length);
+      const bytes = allocate(length);
       for (let done = 0; done < length; ) {
         const bytesRead = readSync(file, bytes, done, length - done, offset + done);
         if (bytesRead === 0) throw rangePastEnd(key, offset, length);

@@ -10,8 +10,11 @@ export interface ObjectStore {
   put(key: string, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
   /** The object, or exactly the range of it; the bytes are the caller's. A range past the end is `invalid`. */
   get(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array>;
-  /** As `get`, for stores whose objects are at hand, so that a worker thread can read without a promise. */
-  getSync?(key: string, range?: ByteRange): Uint8Array;
+  /**
+   * As `get`, for stores whose objects are at hand, so that a worker thread can read without a promise; into what
+   * `allocate` gives, where it is given.
+   */
+  getSync?(key: string, range?: ByteRange, allocate?: (bytes: number) => Uint8Array): Uint8Array;
   /** Every object whose key starts with `prefix`, in no particular order. */
   list(prefix: string, signal?: AbortSignal): AsyncIterable<ObjectEntry>;
   /** A key that is not there is no error. */

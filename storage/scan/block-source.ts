@@ -5,6 +5,7 @@ import {
   headToColumns,
   openBlock,
   overlappingDuplicates,
+  ReusedMemory,
   type WantedColumns,
 } from '../block/index.ts';
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
@@ -23,11 +24,16 @@ const ALL_BUT_LINES: WantedColumns = { lines: false, lengths: true, metadata: nu
 /** Delete requests whose stages a thread keeps compiled. */
 const MAX_COMPILED_DELETES = 100;
 
-/** Opens the blocks of units, wherever they lie, and counts what it read. A block that is corrupt or gone is counted and left out. */
+/**
+ * Opens the blocks of units, wherever they lie, and counts what it read. A block that is corrupt or gone is counted and
+ * left out. What one `open` answered is void when the next one begins: its memory is used again.
+ */
 export class BlockSource {
   readonly #store: ObjectStore;
   /** By id of the request, the latest used last. */
   readonly #deletes = new Map<string, CompiledDelete>();
+  readonly #memory = new ReusedMemory();
+  readonly #read = (length: number): Uint8Array => this.#memory.bytes(length);
 
   constructor(store: ObjectStore) {
     this.#store = store;
@@ -35,6 +41,7 @@ export class BlockSource {
 
   /** Throws ObjectStoreError when a stored block cannot be read. */
   async open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
+    this.#memory.reset();
     const { deletes } = unit;
     if (deletes === undefined) return this.#open(unit, wanted, stats);
     const isPlain = deletes.every(({ stages }) => stages.length === 0);
@@ -105,8 +112,9 @@ export class BlockSource {
     try {
       if (ref.kind === 'stored') {
         const range = { offset: ref.offset, length: wanted.lines ? ref.length : ref.linesOffset };
-        const bytes = this.#store.getSync?.(ref.segment, range) ?? (await this.#store.get(ref.segment, range));
-        const columns = openBlock(bytes).columns(wanted);
+        const bytes =
+          this.#store.getSync?.(ref.segment, range, this.#read) ?? (await this.#store.get(ref.segment, range));
+        const columns = openBlock(bytes).columns(wanted, this.#memory);
         stats.storedReadBytes += bytes.length;
         if (wanted.lines) stats.storedLineBytes += ref.lineBytes;
         if (again) return columns;
@@ -115,7 +123,8 @@ export class BlockSource {
         stats.storedMetadataBytes += ref.metadataBytes;
         return columns;
       }
-      const columns = ref.kind === 'memory' ? openBlock(ref.bytes).columns(wanted) : headToColumns(ref.head, wanted);
+      const columns =
+        ref.kind === 'memory' ? openBlock(ref.bytes).columns(wanted, this.#memory) : headToColumns(ref.head, wanted);
       if (wanted.lines) stats.recentLineBytes += ref.lineBytes;
       if (again) return columns;
       stats.recentBlocks++;

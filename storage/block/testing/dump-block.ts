@@ -1,3 +1,4 @@
+import { freshMemory } from '../column-memory.ts';
 import { decompressColumn } from '../compress.ts';
 import {
   type ColumnPlace,
@@ -48,7 +49,7 @@ export function dumpBlock(bytes: Uint8Array): string {
     hex.field(Buffer.byteLength(place.name), 'name');
   }
   for (const place of columns) {
-    const dump = dumpColumn(place, decompressColumn(bytes, place), header.rowCount);
+    const dump = dumpColumn(place, decompressColumn(bytes, place, freshMemory), header.rowCount);
     if (place.encoding === ENCODING_RAW) {
       hex.heading(`${titleOf(place)}, raw; offsets from its start`);
       hex.insert(dump);
