@@ -141,8 +141,9 @@ export class App {
 
     await ingester.start();
     compactor.start();
-    membership.register(id, 'ACTIVE', { address: `${config.common.instance_addr || hostname()}:${grpcPort}` });
-    host.onStop('ring', async () => membership.setState(id, 'LEAVING'));
+    const address = `${config.common.instance_addr || hostname()}:${grpcPort}`;
+    await membership.register({ id, address, zone: '', state: 'ACTIVE' });
+    host.onStop('ring', () => membership.setState(id, 'LEAVING'));
     grpc.setStatus('SERVING');
     return endpoints;
   }

@@ -289,7 +289,7 @@ test('the answer of an ingester is the answer of the push', async () => {
 
 test('without ingesters nothing is taken', async () => {
   const { json, membership } = setUp();
-  membership.unregister('ingester-1');
+  await membership.unregister('ingester-1');
   assert.deepEqual(await json([{ stream, values: [[NOW_NS, 'x']] }]), [500, 'empty ring']);
   const three = setUp({}, { replicationFactor: 3 });
   assert.deepEqual(await three.json([{ stream, values: [[NOW_NS, 'x']] }]), [

@@ -1,2 +1,5 @@
-export { InMemoryMembership, type Member, type MemberState, type MemberStatus, type Membership } from './membership.ts';
-export { MembershipRing, quorum, type Ring, RingError } from './ring.ts';
+export { InMemoryMembership } from './in-memory-membership.ts';
+export type { Member, MemberState, MemberStatus, Membership, NewMember, Registration } from './membership.ts';
+export type { ReadSet } from './read-set.ts';
+export { MembershipRing, quorum, type Ring, type RingOptions } from './ring.ts';
+export { RingError } from './ring-error.ts';

@@ -50,7 +50,7 @@ export function setUp(
   const clock = new ManualClock(NOW_MS);
   const registry = new Registry();
   const membership = new InMemoryMembership(clock);
-  membership.register('ingester-1');
+  void membership.register({ id: 'ingester-1', address: '', zone: '', state: 'ACTIVE' }); // in memory, at once
   let current: Limits = { ...defaultLimits, ...limits };
   let stored: StoredEntry[] = [];
   const logged: LogFields[] = [];

@@ -1,0 +1,5 @@
+/** Too few members: the text is what Loki answers. */
+export class RingError extends Error {
+  readonly code = 'ring_unavailable';
+  readonly retryable = true;
+}
