@@ -3,7 +3,7 @@ declare module 'hashring' {
   export default class HashRing {
     constructor(
       servers: readonly string[] | Readonly<Record<string, { readonly vnodes: number }>>,
-      algorithm?: string,
+      algorithm?: string | ((text: string) => Uint8Array),
       options?: { readonly 'vnode count'?: number },
     );
     /** `count` distinct servers in the order of the ring, all of them if there are fewer. */

@@ -26,8 +26,17 @@ export class MemberPoints {
  * exact, if it differs from the default.
  */
 function pointsOf(id: string): Float64Array {
-  const ring = new HashRing({ [id]: { vnodes: HASHES } }, 'md5', { 'vnode count': 1 });
+  const ring = new HashRing({ [id]: { vnodes: HASHES } }, md5, { 'vnode count': 1 });
   return Float64Array.from(ring.points([id])[id]!);
+}
+
+const digestBytes = new Uint8Array(16);
+
+/** For hashring, which reads the bytes at once: three times as fast as the objects that it would make itself. */
+function md5(text: string): Uint8Array {
+  const digest = hash('md5', text, 'latin1');
+  for (let i = 0; i < digestBytes.length; i++) digestBytes[i] = digest.charCodeAt(i);
+  return digestBytes;
 }
 
 /** Where a key stands among the points: as `hashring` computes it, without its Buffers. */
@@ -52,13 +61,16 @@ export class RingPoints {
   constructor(ids: readonly string[], memberPoints: MemberPoints) {
     const joined = new Float64Array(ids.length * POINTS);
     memberPoints.of(ids).forEach((points, owner) => {
-      points.forEach((point, i) => {
-        joined[owner * POINTS + i] = point * OWNERS + owner;
-      });
+      for (let i = 0; i < POINTS; i++) joined[owner * POINTS + i] = points[i]! * OWNERS + owner;
     });
     joined.sort();
-    this.#points = Uint32Array.from(joined, (value) => Math.floor(value / OWNERS));
-    this.owners = Uint32Array.from(joined, (value) => value % OWNERS);
+    this.#points = new Uint32Array(joined.length);
+    this.owners = new Uint32Array(joined.length);
+    for (let i = 0; i < joined.length; i++) {
+      const point = Math.floor(joined[i]! / OWNERS);
+      this.#points[i] = point;
+      this.owners[i] = joined[i]! - point * OWNERS;
+    }
   }
 
   /** Index of the first point at or after `point`, going round. */
