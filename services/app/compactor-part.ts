@@ -1,5 +1,5 @@
 import { PoolMerger } from '../../storage/scan/pool-merger.ts';
-import { Compactor, DeleteRequests, deleteRoutes, expiryOf } from '../compactor/index.ts';
+import { Compactor, DeleteRequests, deleteRoutes, expiryOf, settleMsOf } from '../compactor/index.ts';
 import type { Route } from '../http/index.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import type { Host } from './host.ts';
@@ -39,6 +39,7 @@ export async function loadCompactor(
       retentionDeleteDelayMs: config.compactor.retention_delete_delay,
       cancelPeriodMs: config.compactor.delete_request_cancel_period,
       maxSegmentBytes: config.compactor.max_segment_size,
+      settleMs: settleMsOf(config.ingester.max_chunk_age),
     },
     store,
     catalog,

@@ -9,6 +9,19 @@ export interface CompactorConfig {
   readonly cancelPeriodMs: number;
   /** Largest segment to be made. */
   readonly maxSegmentBytes: number;
+  /**
+   * How long after the end of a time all ingesters have stored what they had of it: the age at which they cut a stream's
+   * rows, and what they take late.
+   */
+  readonly settleMs: number;
+}
+
+/**
+ * `settleMs` for ingesters that cut a stream's rows at an age of `maxChunkAgeMs`: a row may come half of that late, as Loki
+ * has it, and an hour is for the flush itself, tried more than once.
+ */
+export function settleMsOf(maxChunkAgeMs: number): number {
+  return 1.5 * maxChunkAgeMs + 3_600_000;
 }
 
 export const defaultCompactorConfig: CompactorConfig = {
@@ -18,4 +31,5 @@ export const defaultCompactorConfig: CompactorConfig = {
   retentionDeleteDelayMs: 2 * 3_600_000,
   cancelPeriodMs: 24 * 3_600_000,
   maxSegmentBytes: 128 * 1024 * 1024,
+  settleMs: settleMsOf(2 * 3_600_000),
 };

@@ -1,4 +1,4 @@
-export { type CompactorConfig, defaultCompactorConfig } from './config.ts';
+export { type CompactorConfig, defaultCompactorConfig, settleMsOf } from './config.ts';
 export { DeleteRequests } from './delete-requests.ts';
 export { type DeleteRoutesOptions, deleteRoutes } from './http.ts';
 export { expiryOf } from './retention.ts';

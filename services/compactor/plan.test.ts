@@ -20,8 +20,8 @@ function segment(id: number, sizeBytes: number, own: { day?: number; ageMs?: num
 }
 
 const plan = (segments: PlannedSegment[], options: Partial<Parameters<typeof planMerges>[1]> = {}) =>
-  planMerges(segments, { nowMs: NOW_MS, maxBytes: 100, isBusy: () => false, ...options }).map((run) =>
-    run.map(({ key }) => Number(key.slice(8))),
+  planMerges(segments, { nowMs: NOW_MS, maxBytes: 100, settleMs: 3_600_000, isBusy: () => false, ...options }).map(
+    (run) => run.map(({ key }) => Number(key.slice(8))),
   );
 
 describe('planMerges', () => {
@@ -62,7 +62,7 @@ describe('planMerges', () => {
         let next = sizes.length;
         for (let round = 0; ; round++) {
           assert.ok(round < 20, 'comes to an end');
-          const runs = planMerges(segments, { nowMs: NOW_MS, maxBytes: 100, isBusy: () => false });
+          const runs = planMerges(segments, { nowMs: NOW_MS, maxBytes: 100, settleMs: 0, isBusy: () => false });
           if (runs.length === 0) break;
           for (const run of runs) {
             const bytes = run.reduce((sum, one) => sum + one.sizeBytes, 0);

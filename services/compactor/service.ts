@@ -1,26 +1,27 @@
 import type { Registry } from 'prom-client';
 import { type BlockLimits, defaultBlockLimits } from '../../storage/block/index.ts';
-import type { MergeRequest, MergeResult } from '../../storage/compaction/index.ts';
+import type { MergeRequest, MergeResult, OverlapSearch, Overlaps } from '../../storage/compaction/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
-import type { Replacement, ReplacementReason, SegmentCatalog } from '../../storage/index/index.ts';
+import type { Replacement, ReplacementClaim, ReplacementReason, SegmentCatalog } from '../../storage/index/index.ts';
 import type { ObjectStore } from '../../storage/objectstore/index.ts';
 import { headRef } from '../../storage/scan/units.ts';
-import { newSegmentId } from '../../storage/segment/index.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
 import type { CompactorConfig } from './config.ts';
 import type { DeleteRequest } from './delete-request.ts';
 import type { DeleteRequests, KnownRequest } from './delete-requests.ts';
+import { KnownOverlaps } from './known-overlaps.ts';
 import { type CompactorMetrics, compactorMetrics } from './metrics.ts';
-import { planMerges } from './plan.ts';
+import { isWorthwhile, planMerges, type SettledWindow, settledWindows } from './plan.ts';
 import { Replacer } from './replacer.ts';
 import { expiryOf, RetentionPlan } from './retention.ts';
 
-/** Makes segments, in a thread of its own. */
+/** Makes segments and stores them, in a thread of its own. */
 export interface SegmentMerger {
   merge(request: MergeRequest, signal: AbortSignal): Promise<MergeResult>;
-  /** No more is wanted for a while. */
+  findOverlaps(search: OverlapSearch, signal: AbortSignal): Promise<Overlaps>;
+  /** No more is wanted for a while; once this resolves nothing more is stored for a merge that was given up. */
   release(): Promise<void>;
 }
 
@@ -29,7 +30,10 @@ export interface CompactorOptions {
   readonly store: ObjectStore;
   readonly catalog: SegmentCatalog;
   readonly merger: SegmentMerger;
+  /** All that may hold rows which are not in the object store. */
   readonly ingesters: () => readonly IngesterClient[];
+  /** Asked before each run and each rewrite: false leaves the work to another process. Absent: this one does it. */
+  readonly isLeader?: () => boolean;
   readonly limits: LimitsProvider;
   readonly requests: DeleteRequests;
   readonly clock: Clock;
@@ -44,13 +48,15 @@ const FIRST_RUN_MS = 60_000;
 /** Beyond `query_timeout`, until the last read of a query that was given up is over. */
 const GRACE_MS = 60_000;
 const UNLIMITED_QUERY_MS = 3_600_000;
-/** A job of a merge that hangs must not hold up the others for ever. */
+/** A merge that hangs must not hold up the others for ever: how long one may take, and for so many bytes a millisecond. */
 const MERGE_MS = 30 * 60_000;
+const MERGE_BYTES_PER_MS = 2000;
 
 /** Segments that one note tells of. */
 const DROPS_AT_ONCE = 1000;
 
-type Outcome = 'done' | 'unchanged' | 'contended' | 'unreadable';
+/** `refused`: another process leads. */
+type Outcome = 'done' | 'unchanged' | 'contended' | 'refused' | 'unreadable';
 type SourceSegment = ReturnType<SegmentCatalog['segments']>[number];
 
 /**
@@ -62,10 +68,11 @@ export class Compactor {
   readonly #o: CompactorOptions;
   readonly #replacer: Replacer;
   readonly #retention = new RetentionPlan();
+  readonly #overlaps = new KnownOverlaps();
   readonly #stopping = new AbortController();
   /** Segments that are corrupt: reading them again would say the same. */
   readonly #unreadable = new Set<string>();
-  /** Segments of runs in which one is corrupt: they are not merged, but looked after one by one. */
+  /** Segments that cannot be merged with others because they are corrupt; deletes and retention may still be possible. */
   readonly #unmergeable = new Set<string>();
   /** Share of each request, by tenant and id, of which the current run is through. */
   readonly #progress = new Map<string, number>();
@@ -106,6 +113,7 @@ export class Compactor {
   async run(): Promise<void> {
     const { metrics } = this;
     const { clock, config, merger } = this.#o;
+    if (!this.#leads()) return;
     this.#contentions = 0;
     try {
       const settled = await this.#timed(metrics.compactions, metrics.compactionSeconds, metrics.lastCompaction, [
@@ -179,13 +187,56 @@ export class Compactor {
   }
 
   async #compact(tenant: string): Promise<void> {
-    const { catalog, clock, config } = this.#o;
-    const runs = planMerges(catalog.segments(tenant), {
+    await this.#settle(tenant);
+    const { catalog } = this.#o;
+    for (const run of planMerges(catalog.segments(tenant), this.#planOptions())) {
+      await this.#rewrite(tenant, run, 'compaction', {});
+    }
+  }
+
+  /** Brings together what several ingesters stored of times that are over: one copy of each row remains. */
+  async #settle(tenant: string): Promise<void> {
+    const { catalog, clock } = this.#o;
+    const windows = settledWindows(catalog.segments(tenant), this.#planOptions());
+    this.#overlaps.forgetAllBut(tenant, windows);
+    for (const planned of windows) {
+      // What was merged for the window before may reach into this one, and has taken the place of other segments.
+      const { startNs, endNs } = planned;
+      const isHere = ({ key, minNs, maxNs }: SourceSegment) =>
+        minNs < endNs && maxNs >= startNs && !this.#isBusy(key) && !this.#unmergeable.has(key);
+      const window = { ...planned, segments: catalog.segments(tenant).filter(isHere) };
+      for (const group of await this.#overlapsIn(tenant, window)) {
+        if (!isWorthwhile(group, endNs, clock.nowMs())) continue;
+        await this.#rewrite(tenant, group, 'compaction', { cutsNs: window.cutsNs });
+      }
+    }
+  }
+
+  async #overlapsIn(tenant: string, window: SettledWindow<SourceSegment>): Promise<SourceSegment[][]> {
+    const { merger } = this.#o;
+    if (!this.#leads()) return [];
+    try {
+      return await this.#overlaps.groupsOf(tenant, window, async (search) => {
+        const found = await merger.findOverlaps(search, this.#signalFor(window.segments));
+        for (const place of found.corrupt)
+          this.#setAside(this.#unreadable, search.segments[place]!, 'a damaged footer');
+        return found;
+      });
+    } catch (error: unknown) {
+      if (!hasCode(error, 'not_found')) throw error;
+      await this.#contended();
+      return [];
+    }
+  }
+
+  #planOptions() {
+    const { clock, config } = this.#o;
+    return {
       nowMs: clock.nowMs(),
       maxBytes: config.maxSegmentBytes,
-      isBusy: (key) => this.#isBusy(key) || this.#unmergeable.has(key),
-    });
-    for (const run of runs) await this.#rewrite(tenant, run, 'compaction', {});
+      settleMs: config.settleMs,
+      isBusy: (key: string) => this.#isBusy(key) || this.#unmergeable.has(key),
+    };
   }
 
   async #retain(tenant: string): Promise<void> {
@@ -227,7 +278,10 @@ export class Compactor {
   /** Rewrites every segment once for all requests; returns those of which no row is left anywhere. */
   async #deleteRows(tenant: string, due: readonly KnownRequest[]): Promise<KnownRequest[]> {
     const { catalog } = this.#o;
-    const touched = await Promise.all(due.map((known) => this.#segmentsWith(tenant, known)));
+    const recent = await Promise.all(due.map((known) => this.#hasRecent(tenant, known)));
+    // What ingesters have stored meanwhile, and what others wrote.
+    await catalog.refresh(this.#stopping.signal);
+    const touched = await Promise.all(due.map((known, i) => (recent[i] ? null : this.#segmentsWith(tenant, known))));
     const left = touched.map((one) => one?.size ?? 0);
     const isComplete = touched.map((one) => one !== null);
     for (const segment of catalog.segments(tenant)) {
@@ -238,30 +292,40 @@ export class Compactor {
         ? 'contended'
         : await this.#rewrite(tenant, [segment], 'delete', { deletes });
       for (const i of about) {
-        if (outcome === 'contended' || outcome === 'unreadable') isComplete[i] = false;
+        if (outcome !== 'done' && outcome !== 'unchanged') isComplete[i] = false;
         else this.#progress.set(due[i]!.rule.id, 1 - --left[i]! / touched[i]!.size);
       }
     }
     return due.filter((_, i) => isComplete[i]);
   }
 
-  /** Keys of segments that may hold rows of the request; null while an ingester holds some too. */
-  async #segmentsWith(tenant: string, { expr, rule }: KnownRequest): Promise<Set<string> | null> {
-    const { catalog, ingesters } = this.#o;
-    const { startNs, endNs } = rule;
+  /** Whether an ingester holds rows of the request, or does not tell. */
+  async #hasRecent(tenant: string, { expr, rule: { startNs, endNs } }: KnownRequest): Promise<boolean> {
     const asked = { tenant, matchers: expr.matchers, startNs, endNs };
-    // In one tick, as queries do: a row is in exactly one of the two places.
-    const [series, ...recent] = await Promise.all([
-      catalog.select(asked),
-      ...ingesters().map((ingester) => ingester.recent(asked)),
-    ]);
     const isRecent = ({ blocks, heads }: RecentStream) =>
       blocks.length > 0 ||
       heads.some((head) => {
         const ref = headRef(head);
         return ref !== null && ref.minNs <= endNs && ref.maxNs >= startNs;
       });
-    if (recent.some((streams) => streams.some(isRecent))) return null;
+    const answers = await Promise.all(
+      this.#o.ingesters().map(async (ingester) => {
+        try {
+          return (await ingester.recent(asked, this.#stopping.signal)).some(isRecent);
+        } catch (err: unknown) {
+          if (this.#stopping.signal.aborted) throw err;
+          const fields = { ingester: ingester.id, tenant, err };
+          this.#o.logger.warn('an ingester does not tell what it holds; delete requests wait for the next run', fields);
+          return true;
+        }
+      }),
+    );
+    return answers.includes(true);
+  }
+
+  /** Keys of segments that may hold rows of the request. */
+  async #segmentsWith(tenant: string, { expr, rule: { startNs, endNs } }: KnownRequest): Promise<Set<string>> {
+    const series = await this.#o.catalog.select({ tenant, matchers: expr.matchers, startNs, endNs });
     return new Set(series.flatMap(({ blocks }) => blocks.map((block) => block.segmentKey)));
   }
 
@@ -269,45 +333,86 @@ export class Compactor {
     tenant: string,
     sources: readonly SourceSegment[],
     reason: ReplacementReason,
-    rows: Partial<Pick<MergeRequest, 'expiry' | 'deletes'>>,
+    rows: Partial<Pick<MergeRequest, 'expiry' | 'deletes' | 'cutsNs'>>,
   ): Promise<Outcome> {
-    const { clock, merger, blockLimits = defaultBlockLimits } = this.#o;
-    const request: MergeRequest = {
+    if (!this.#leads()) return 'refused';
+    const { config, blockLimits = defaultBlockLimits } = this.#o;
+    const { signal } = this.#stopping;
+    const keys = sources.map(({ key }) => key);
+    const claim = await this.#replacer.claim({ tenant, sources: keys, reason, workMs: workMsOf(sources) }, signal);
+    if (claim === null) return this.#contended();
+    const result = await this.#merge(claim, sources, {
       tenant,
-      sources: sources.map(({ key }) => key),
-      id: idAfter(sources.at(-1)!.id, clock.nowMs()),
+      sources: keys,
+      idPrefix: claim.idPrefix,
+      maxBytes: config.maxSegmentBytes,
+      cutsNs: rows.cutsNs ?? [],
       expiry: rows.expiry ?? null,
       deletes: rows.deletes ?? [],
       limits: blockLimits,
-    };
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(MERGE_MS)]);
-    let result: MergeResult;
-    try {
-      result = await merger.merge(request, signal);
-    } catch (error: unknown) {
-      if (!isCorrupt(error)) throw error;
-      const set = sources.length > 1 ? this.#unmergeable : this.#unreadable;
-      for (const key of request.sources) set.add(key);
-      this.#o.logger.error('segments cannot be read and stay as they are', { segments: request.sources, err: error });
+    });
+    if (result === null) return this.#contended();
+    const outputs = result.outputs.map(({ key }) => key);
+    if (result.corrupt !== null || !result.isChanged) {
+      await this.#replacer.withdraw(claim, outputs);
+      if (result.corrupt === null) return 'unchanged';
+      const { segmentKey, message } = result.corrupt;
+      this.#setAside(sources.length > 1 ? this.#unmergeable : this.#unreadable, segmentKey, message);
       return 'unreadable';
     }
-    if (!result.changed) return 'unchanged';
-    if (!(await this.#replacer.replace(tenant, request.sources, result.output, reason, this.#stopping.signal))) {
-      return this.#contended();
-    }
+    await this.#replacer.commit(claim, outputs, signal);
     this.metrics.mergedSegments.inc(sources.length);
-    this.metrics.writtenBytes.inc(result.output?.sizeBytes ?? 0);
+    for (const { sizeBytes } of result.outputs) this.metrics.writtenBytes.inc(sizeBytes);
     if (result.deletedRows > 0) this.metrics.deletedLines.inc({ user: tenant }, result.deletedRows);
     return 'done';
   }
 
-  async #drop(tenant: string, keys: readonly string[]): Promise<void> {
-    for (let from = 0; from < keys.length; from += DROPS_AT_ONCE) {
-      const some = keys.slice(from, from + DROPS_AT_ONCE);
-      const dropped = await this.#replacer.replace(tenant, some, null, 'retention', this.#stopping.signal);
-      if (dropped) this.metrics.droppedSegments.inc(some.length);
-      else await this.#contended();
+  /** Null: a source is gone, so another process has replaced it. */
+  async #merge(
+    claim: ReplacementClaim,
+    sources: readonly SourceSegment[],
+    request: MergeRequest,
+  ): Promise<MergeResult | null> {
+    const { merger, logger } = this.#o;
+    try {
+      return await merger.merge(request, this.#signalFor(sources));
+    } catch (error: unknown) {
+      try {
+        await merger.release(); // nothing is stored for the claim any more
+        await this.#replacer.withdraw(claim);
+      } catch (err: unknown) {
+        logger.warn('a claim cannot be taken back and is left to the next run', { segments: request.sources, err });
+      }
+      if (hasCode(error, 'not_found')) return null;
+      throw error;
     }
+  }
+
+  #signalFor(segments: readonly SourceSegment[]): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(workMsOf(segments))]);
+  }
+
+  #setAside(set: Set<string>, key: string, message: string): void {
+    set.add(key);
+    this.#o.logger.error('a segment cannot be read and stays as it is', { segment: key, err: message });
+  }
+
+  async #drop(tenant: string, keys: readonly string[]): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let from = 0; from < keys.length; from += DROPS_AT_ONCE) {
+      if (!this.#leads()) return;
+      const sources = keys.slice(from, from + DROPS_AT_ONCE);
+      const claim = await this.#replacer.claim({ tenant, sources, reason: 'retention', workMs: 0 }, signal);
+      if (claim === null) await this.#contended();
+      else {
+        await this.#replacer.commit(claim, [], signal);
+        this.metrics.droppedSegments.inc(sources.length);
+      }
+    }
+  }
+
+  #leads(): boolean {
+    return this.#o.isLeader?.() ?? true;
   }
 
   /** Another process is at it: what it did is in the store. */
@@ -350,11 +455,11 @@ export class Compactor {
   }
 }
 
-/** In order of arrival the output stands where its last source stood. */
-function idAfter(id: string, nowMs: number): string {
-  return id.slice(0, 12) + newSegmentId(nowMs).slice(12);
+function workMsOf(segments: readonly SourceSegment[]): number {
+  const bytes = segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return MERGE_MS + Math.ceil(bytes / MERGE_BYTES_PER_MS);
 }
 
-function isCorrupt(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'corrupt_segment';
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

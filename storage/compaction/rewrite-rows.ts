@@ -1,30 +1,25 @@
 import type { Labels } from '../../logql/labels.ts';
 import type { BlockColumns } from '../../logql/source.ts';
-import {
-  type BlockLimits,
-  type BlockReader,
-  encodeBlocks,
-  encodeMetadataSet,
-  type MetadataPairs,
-} from '../block/index.ts';
-import type { EncodedBlock, HeadColumns } from '../block/types.ts';
+import { type BlockLimits, encodeBlocks, encodeMetadataSet, type MetadataPairs } from '../block/index.ts';
+import type { BlockStats, EncodedBlock, HeadColumns } from '../block/types.ts';
 import { type CompiledDelete, deletedRows } from './row-deletes.ts';
+
+/** A block whose columns are read when they are needed. */
+export interface StoredBlock {
+  readonly stats: BlockStats;
+  /** With lines and all metadata. */
+  columns(): Promise<BlockColumns>;
+}
 
 /** Rows of one stream that become new blocks. */
 export interface RowSource {
   readonly labels: Labels;
   /** In order of arrival; their times may overlap. */
-  readonly blocks: readonly BlockReader[];
+  readonly blocks: readonly StoredBlock[];
   /** Rows before this are left out. */
   readonly keepFromNs: bigint;
   readonly deletes: readonly CompiledDelete[];
   readonly limits: BlockLimits;
-}
-
-export interface RewrittenRows {
-  readonly blocks: EncodedBlock[];
-  /** Rows that a delete request took out. */
-  readonly deletedRows: number;
 }
 
 /** Lines and metadata held decoded at once; a longer stretch of rows is written in several. */
@@ -33,46 +28,37 @@ const MAX_HELD_BYTES = 32 * 1024 * 1024;
 export const MAX_SPAN_NS = 2n ** 53n;
 
 /**
- * The rows of the blocks in order of time and, within a time, of arrival; exact repetitions and what is to go left out.
- * Blocks lie within MAX_SPAN_NS. Holds one decoded block and MAX_HELD_BYTES of rows. Throws CorruptBlockError.
+ * The rows of the blocks between two times (inclusive, less than MAX_SPAN_NS apart) in order of time and, within a time,
+ * of arrival; exact repetitions and what is to go left out. `emit` takes the new blocks, oldest first. Holds one decoded
+ * block and MAX_HELD_BYTES of rows. Returns how many rows a delete request took out. Throws what `columns` and `emit`
+ * throw.
  */
-export function rewriteRows(source: RowSource): RewrittenRows {
-  const out: RewrittenRows & { deletedRows: number } = { blocks: [], deletedRows: 0 };
-  if (source.blocks.length === 0) return out;
-  let { minNs, maxNs } = source.blocks[0]!.stats;
-  for (const { stats } of source.blocks) {
-    if (stats.minNs < minNs) minNs = stats.minNs;
-    if (stats.maxNs > maxNs) maxNs = stats.maxNs;
-  }
-  rewriteBetween(source, minNs, maxNs, out);
-  return out;
-}
-
-/** Rows of one time stay together: only then repetitions are seen. */
-function rewriteBetween(
+export async function rewriteRows(
   source: RowSource,
   fromNs: bigint,
   untilNs: bigint,
-  out: RewrittenRows & { deletedRows: number },
-): void {
+  emit: (block: EncodedBlock) => Promise<void>,
+): Promise<number> {
+  // Rows of one time stay together: only then repetitions are seen.
   const blocks = source.blocks.filter(({ stats }) => stats.minNs <= untilNs && stats.maxNs >= fromNs);
   const bytes = blocks.reduce((sum, { stats }) => sum + bytesBetween(stats, fromNs, untilNs), 0);
   if (bytes > MAX_HELD_BYTES && blocks.length > 1 && fromNs < untilNs) {
-    const middle = (fromNs + untilNs) / 2n;
-    rewriteBetween(source, fromNs, middle, out);
-    rewriteBetween(source, middle + 1n, untilNs, out);
-    return;
+    const middle = fromNs + (untilNs - fromNs) / 2n;
+    const earlier = await rewriteRows({ ...source, blocks }, fromNs, middle, emit);
+    return earlier + (await rewriteRows({ ...source, blocks }, middle + 1n, untilNs, emit));
   }
   const head = new RowCollector(fromNs);
+  let deleted = 0;
   for (const block of blocks) {
-    const columns = block.columns({ lines: true, metadata: null });
+    const columns = await block.columns();
     const mask = deletedRows(columns, source.labels, source.deletes, null);
-    out.deletedRows += head.add(columns, mask, maxOf(fromNs, source.keepFromNs), untilNs);
+    deleted += head.add(columns, mask, maxOf(fromNs, source.keepFromNs), untilNs);
   }
-  if (head.rowCount > 0) for (const block of encodeBlocks(head.columns(), source.limits)) out.blocks.push(block);
+  if (head.rowCount > 0) for (const block of encodeBlocks(head.columns(), source.limits)) await emit(block);
+  return deleted;
 }
 
-function bytesBetween(stats: BlockReader['stats'], fromNs: bigint, untilNs: bigint): number {
+function bytesBetween(stats: BlockStats, fromNs: bigint, untilNs: bigint): number {
   const { minNs, maxNs } = stats;
   const bytes = stats.lineBytes + stats.metadataBytes;
   if (minNs === maxNs) return bytes;

@@ -16,7 +16,14 @@ import {
 import { FilterCache } from './filter-cache.ts';
 import { FooterCache } from './footer-cache.ts';
 import { compileSelector, matchSeries } from './match-series.ts';
-import { activePrefix, type Replacement, readReplacements } from './replacement.ts';
+import {
+  activeKey,
+  activePrefix,
+  exchangeOf,
+  type Replacement,
+  type ReplacementNote,
+  readReplacements,
+} from './replacement.ts';
 
 export interface SelectRequest {
   readonly tenant: string;
@@ -83,6 +90,10 @@ export class SegmentCatalog {
   readonly #missing = new Set<string>();
   /** Keys of segments that others have replaced and that may still lie in the store. */
   #replaced = new Set<string>();
+  /** What has been replaced here since each listing under way began: it may not have seen that. */
+  readonly #listings = new Set<Set<string>>();
+  /** Notes of what replaced what, as last read: they do not change. */
+  #notes: ReadonlyMap<string, Replacement> = new Map();
 
   constructor(store: ObjectStore, logger: Logger, options: CatalogOptions = {}) {
     this.#store = store;
@@ -110,53 +121,60 @@ export class SegmentCatalog {
   }
 
   /**
-   * Without what has been replaced. Another process may replace segments meanwhile: notes that were there before the
-   * listing tell of sources that go away after it, those after it of outputs that came before.
+   * Without what has been replaced, and what is to replace others and does not count yet. Another process may replace
+   * segments meanwhile: notes that were there before the listing tell of sources that go away after it, those after it of
+   * outputs that came before.
    */
   async #list(signal?: AbortSignal): Promise<Map<string, Segment[]>> {
-    const before = await this.#notes(signal);
-    const found = new Map<string, Segment[]>();
-    const listed = new Set<string>();
-    for await (const { key, sizeBytes } of this.#store.list(segmentPrefix(), signal)) {
-      const parts = parseSegmentKey(key);
-      if (parts === null || parts.sizeBytes !== sizeBytes) {
-        this.#putAside(key, new CorruptSegmentError(key, 'key and object do not fit', 0));
-        continue;
+    const meanwhile = new Set<string>();
+    this.#listings.add(meanwhile);
+    try {
+      const before = await this.#readNotes(signal);
+      const found = new Map<string, Segment[]>();
+      const listed = new Map<string, string>();
+      for await (const { key, sizeBytes } of this.#store.list(segmentPrefix(), signal)) {
+        const parts = parseSegmentKey(key);
+        if (parts === null || parts.sizeBytes !== sizeBytes) {
+          this.#putAside(key, new CorruptSegmentError(key, 'key and object do not fit', 0));
+          continue;
+        }
+        listed.set(key, parts.id);
+        const list = found.get(parts.tenant);
+        if (list) list.push({ ...parts, key });
+        else found.set(parts.tenant, [{ ...parts, key }]);
       }
-      listed.add(key);
-      const list = found.get(parts.tenant);
-      if (list) list.push({ ...parts, key });
-      else found.set(parts.tenant, [{ ...parts, key }]);
+      const { replaced, unfinished } = exchangeOf(listed, before, await this.#readNotes(signal));
+      this.#replaced = replaced.union(meanwhile);
+      for (const [tenant, segments] of found) {
+        const visible = segments.filter(({ key }) => !this.#replaced.has(key) && !unfinished.has(key));
+        if (visible.length > 0) found.set(tenant, visible);
+        else found.delete(tenant);
+      }
+      return found;
+    } finally {
+      this.#listings.delete(meanwhile);
     }
-    const replaced = new Set<string>();
-    for (const { output, sources } of [...before, ...(await this.#notes(signal))]) {
-      if (output === null || listed.has(output)) for (const source of sources) replaced.add(source);
-    }
-    this.#replaced = replaced;
-    for (const [tenant, segments] of found) {
-      const visible = segments.filter(({ key }) => !replaced.has(key));
-      if (visible.length > 0) found.set(tenant, visible);
-      else found.delete(tenant);
-    }
-    return found;
   }
 
-  #notes(signal?: AbortSignal): Promise<Replacement[]> {
+  async #readNotes(signal?: AbortSignal): Promise<ReplacementNote[]> {
     const onCorrupt = (err: Error) =>
       this.#logger.error('note of a compaction cannot be read and is left out', { err });
-    return readReplacements(this.#store, activePrefix(), onCorrupt, signal);
+    const notes = await readReplacements(this.#store, activePrefix(), onCorrupt, signal, this.#notes);
+    this.#notes = new Map(notes.flatMap((note) => (note.kind === 'claim' ? [] : [[activeKey(note), note] as const])));
+    return notes;
   }
 
   /**
-   * Puts a stored segment, or nothing, in the place of others, in one tick. The others' objects must stay for longer than
+   * Puts stored segments, or nothing, in the place of others, in one tick. The others' objects must stay for longer than
    * a query may run.
    */
-  replace(sources: readonly string[], output: string | null): void {
+  replace(sources: readonly string[], outputs: readonly string[]): void {
     for (const source of sources) {
       this.#replaced.add(source);
+      for (const meanwhile of this.#listings) meanwhile.add(source);
       this.remove(source);
     }
-    if (output !== null) this.add(output);
+    for (const output of outputs) this.add(output);
   }
 
   /** The objects of replaced segments are gone. */

@@ -2,7 +2,7 @@ import type { AccumulatorPartial, LogPartial, MetricResult } from '../../logql/a
 import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
 import type { BlockLimits } from '../block/index.ts';
 import type { HeadColumns } from '../block/types.ts';
-import type { MergeRequest } from '../compaction/index.ts';
+import type { MergeRequest, OverlapSearch } from '../compaction/index.ts';
 import type { ObjectStoreConfig } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { TimeBuckets } from './time-buckets.ts';
@@ -75,15 +75,22 @@ export interface CloseRequest {
   readonly session: number;
 }
 
-/** Makes one segment of several (`MergeResult`). Takes up to seconds: not for a thread that answers queries. */
+/** Makes segments of others and stores them (`MergeResult`). Takes long: not for a thread that answers queries. */
 export interface CompactRequest {
   readonly kind: 'compact';
   readonly merge: MergeRequest;
 }
 
+/** Looks for segments that hold overlapping blocks of one stream (`Overlaps`). For the thread that merges them. */
+export interface FindOverlapsRequest {
+  readonly kind: 'find_overlaps';
+  readonly search: OverlapSearch;
+}
+
 export type WorkerRequest =
   | EncodeRequest
   | CompactRequest
+  | FindOverlapsRequest
   | ScanLogRequest
   | ScanMetricRequest
   | FinishMetricRequest

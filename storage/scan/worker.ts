@@ -8,7 +8,7 @@ import {
   transferablesOf,
 } from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
-import { mergeSegments } from '../compaction/index.ts';
+import { findOverlaps, mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
 import { LogScan } from './log-scan.ts';
@@ -60,10 +60,10 @@ class ScanWorker {
     switch (request.kind) {
       case 'encode':
         return { value: encodeBlocks(request.head, request.limits) };
-      case 'compact': {
-        const value = await mergeSegments(this.#store, request.merge);
-        return { value, transfer: value.output?.pieces.map((piece) => piece.buffer as ArrayBuffer) ?? [] };
-      }
+      case 'compact':
+        return { value: await mergeSegments(this.#store, request.merge) };
+      case 'find_overlaps':
+        return { value: await findOverlaps(this.#store, request.search) };
       case 'scan_log':
         return this.#scanLog(request);
       case 'scan_metric':

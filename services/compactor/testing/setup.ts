@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { sortLabels } from '../../../logql/labels.ts';
 import { encodeBlocks, openBlock } from '../../../storage/block/index.ts';
 import { headOf, type TestRow } from '../../../storage/block/testing/heads.ts';
-import { mergeSegments } from '../../../storage/compaction/index.ts';
+import { findOverlaps, mergeSegments } from '../../../storage/compaction/index.ts';
 import type { Clock } from '../../../storage/host/clock.ts';
 import { silentLogger } from '../../../storage/host/logger.ts';
 import { SegmentCatalog } from '../../../storage/index/index.ts';
@@ -64,6 +64,7 @@ export async function startOver(store: ObjectStore, clock: Clock, options: Setup
     catalog,
     merger: options.merger ?? {
       merge: (request, signal) => mergeSegments(store, request, signal),
+      findOverlaps: (search, signal) => findOverlaps(store, search, signal),
       release: async () => {},
     },
     ingesters: () => options.ingesters ?? [],
