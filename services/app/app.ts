@@ -6,6 +6,7 @@ import { type Config, parseTargets, TenantLimits, type Version } from '../config
 import { Distributor, pushRoutes } from '../distributor/index.ts';
 import { adminRoutes, registerProcessMetrics, ringRoutes } from '../http/index.ts';
 import { LOG_LEVELS, type LogLevel, type ProgramLog } from '../log/index.ts';
+import { onlyIngester } from '../querier/ingester-set.ts';
 import { InMemoryMembership, MembershipRing } from '../ring/index.ts';
 import { rulerRoutes } from '../ruler/index.ts';
 import { deleteRequestsOf, loadCompactor } from './compactor-part.ts';
@@ -109,7 +110,7 @@ export class App {
     });
     const requests = deleteRequestsOf(host, storage);
     const ingesters = () => [ingester];
-    const querier = querierPart(host, storage, { ingesters, requests, patterns });
+    const querier = querierPart(host, storage, { recent: onlyIngester(ingester, clock), requests, patterns });
     const compactor = await loadCompactor(host, storage, requests, ingesters);
 
     const { grpc, grpcPort, endpoints } = await startServer(host, {

@@ -6,7 +6,7 @@ import { Metadata } from '../querier/metadata.ts';
 import { Patterns } from '../querier/patterns.ts';
 import { Querier } from '../querier/querier.ts';
 import { Tailer } from '../querier/tail.ts';
-import type { IngesterClient } from '../rpc/ingester.ts';
+import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { Host } from './host.ts';
 import type { StoragePart } from './storage-part.ts';
 
@@ -16,7 +16,7 @@ export interface QuerierPart {
 }
 
 export interface QuerierSources {
-  readonly ingesters: () => readonly IngesterClient[];
+  readonly recent: RecentRows;
   readonly requests: DeleteRequests;
   /** Null where patterns are not looked for. */
   readonly patterns: PatternIngester | null;
@@ -26,10 +26,10 @@ export interface QuerierSources {
 export function querierPart(
   host: Host,
   { catalog, pool }: StoragePart,
-  { ingesters, requests, patterns }: QuerierSources,
+  { recent, requests, patterns }: QuerierSources,
 ): QuerierPart {
   const { config, limits, clock, log, registry } = host;
-  const sources = { catalog, ingesters, deletes: requests };
+  const sources = { catalog, recent, deletes: requests };
   const querier = new Querier({
     sources,
     pool,
@@ -42,7 +42,7 @@ export function querierPart(
   });
   const tailer = new Tailer({
     querier,
-    ingesters,
+    recent,
     deletes: requests,
     limits,
     clock,

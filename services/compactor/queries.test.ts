@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Registry } from 'prom-client';
 import type { TestRow } from '../../storage/block/testing/heads.ts';
+import { systemClock } from '../../storage/host/clock.ts';
 import { silentLogger } from '../../storage/host/logger.ts';
 import { FilesystemStore } from '../../storage/objectstore/index.ts';
 import { PoolMerger } from '../../storage/scan/pool-merger.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { defaultLimits } from '../config/limits.ts';
+import { onlyIngester } from '../querier/ingester-set.ts';
 import { Querier, type QueryAnswer } from '../querier/querier.ts';
+import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { flush, HOUR_MS, NOON_MS, type Setup, startOver, TestClock } from './testing/setup.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'loptr-compactor-'));
@@ -50,9 +53,14 @@ function essence(answer: QueryAnswer): unknown {
       );
 }
 
+const recent = onlyIngester(
+  ingesterOf(async () => []),
+  systemClock,
+);
+
 async function answers({ catalog, requests }: Setup, tenant: string): Promise<unknown[]> {
   const querier = new Querier({
-    sources: { catalog, ingesters: () => [], deletes: requests },
+    sources: { catalog, recent, deletes: requests },
     pool,
     limits: { for: () => defaultLimits },
     clock: new TestClock(NOON_MS + 2 * HOUR_MS),

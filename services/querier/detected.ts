@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../storage/host/clock.ts';
-import type { HttpResponse, Tenants } from '../http/types.ts';
+import type { HttpResponse } from '../http/types.ts';
 import { type DetectedField, FieldCollector, ValueCollector } from './detected-fields.ts';
 import { detectLabels } from './detected-labels.ts';
 import { jsonString } from './json.ts';
@@ -36,10 +36,10 @@ export class Detector {
   }
 
   /** `detected_labels` */
-  async labels(form: URLSearchParams, tenants: Tenants): Promise<HttpResponse> {
+  async labels(form: URLSearchParams, { tenants, signal }: QueryContext): Promise<HttpResponse> {
     const bounds = parseOrderedBounds(form, this.#clock.nowNs());
     const matchers = optionalMatchers(form.get('query'));
-    const labels = detectLabels(await this.#metadata.labelsWithValues(tenants, bounds, matchers));
+    const labels = detectLabels(await this.#metadata.labelsWithValues(tenants, bounds, matchers, signal));
     return json(labels.length === 0 ? {} : { detectedLabels: labels });
   }
 

@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import type { Labels } from '../../logql/labels.ts';
 import type { PlanParams } from '../../logql/plan/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
+import { systemClock } from '../../storage/host/clock.ts';
 import type { SegmentCatalog, SelectRequest } from '../../storage/index/index.ts';
 import type { IngesterClient, RecentRequest } from '../rpc/ingester.ts';
 import { explainQuery } from './explain.ts';
+import { onlyIngester } from './ingester-set.ts';
 
 const SECOND = 1_000_000_000n;
 const LABELS: Labels = [['app', 'a']];
@@ -52,7 +54,7 @@ const ingester: Partial<IngesterClient> = {
     return at >= startNs && at <= endNs ? [{ labels: LABELS, blocks: [], heads: [head] }] : [];
   },
 };
-const sources = { catalog, ingesters: () => [ingester as IngesterClient] };
+const sources = { catalog, recent: onlyIngester(ingester as IngesterClient, systemClock) };
 
 test('a log query shows what it would open, and what its time leaves out', async () => {
   const { query, plan, selection } = await explainQuery('{app="a"}|="x"', PARAMS, TENANTS, sources);

@@ -54,6 +54,7 @@ export async function explainQuery(
   params: PlanParams,
   tenants: Tenants,
   sources: Sources,
+  signal?: AbortSignal,
 ): Promise<Explanation> {
   const expr = parseQuery(query);
   checkStages(expr);
@@ -64,7 +65,7 @@ export async function explainQuery(
   const plan = planQuery(expr, aligned);
   const tenantMatchers = plan.kind === 'log' ? 'choose' : 'ignore';
   const figuresOf = (matchers: readonly Matcher[], stages: readonly Stage[], startNs: bigint, endNs: bigint) =>
-    selectionFigures({ tenants, matchers, tenantMatchers, startNs, endNs }, conditionOf(stages), sources);
+    selectionFigures({ tenants, matchers, tenantMatchers, startNs, endNs }, conditionOf(stages), sources, signal);
   const selection =
     plan.kind === 'log'
       ? [await figuresOf(plan.matchers, plan.stages, plan.startNs, plan.endNs - 1n)]
@@ -78,11 +79,12 @@ async function selectionFigures(
   selection: Selection,
   condition: RowCondition | null,
   sources: Sources,
+  signal: AbortSignal | undefined,
 ): Promise<SelectionFigures> {
   const everywhen = { ...selection, startNs: INT64_MIN, endNs: INT64_MAX };
-  const considered = countBlocks(await selectStreams(sources, everywhen, new QueryStats()));
-  const inTime = countBlocks(await selectStreams(sources, selection, new QueryStats()));
-  const streams = await selectStreams(sources, { ...selection, condition }, new QueryStats());
+  const considered = countBlocks(await selectStreams(sources, everywhen, new QueryStats(), signal));
+  const inTime = countBlocks(await selectStreams(sources, selection, new QueryStats(), signal));
+  const streams = await selectStreams(sources, { ...selection, condition }, new QueryStats(), signal);
   const blocks = streams.flatMap((stream) => stream.blocks);
   const stored = blocks.filter(({ kind }) => kind === 'stored').length;
   return {

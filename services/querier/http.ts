@@ -169,7 +169,7 @@ class QuerierHandlers {
     const form = await request.form();
     const bounds = parseBounds(form, this.#clock.nowNs());
     const matchers = optionalMatchers(form.get('query'));
-    return renderNames(await this.#metadata.labelNames(request.tenants(), bounds, matchers));
+    return renderNames(await this.#metadata.labelNames(request.tenants(), bounds, matchers, request.signal));
   }
 
   async labelValues(request: HttpRequest): Promise<HttpResponse> {
@@ -177,7 +177,7 @@ class QuerierHandlers {
     const bounds = parseBounds(form, this.#clock.nowNs());
     const matchers = optionalMatchers(form.get('query'));
     const name = request.params['name']!;
-    return renderNames(await this.#metadata.labelValues(request.tenants(), name, bounds, matchers));
+    return renderNames(await this.#metadata.labelValues(request.tenants(), name, bounds, matchers, request.signal));
   }
 
   async series(request: HttpRequest): Promise<HttpResponse> {
@@ -186,7 +186,7 @@ class QuerierHandlers {
     const texts = [...form.getAll('match[]'), ...form.getAll('match')];
     const groups =
       texts.length === 0 || (texts.length === 1 && texts[0] === '{}') ? [[]] : texts.map((text) => parseMatchers(text));
-    const series = await this.#metadata.series(request.tenants(), bounds, groups);
+    const series = await this.#metadata.series(request.tenants(), bounds, groups, request.signal);
     return {
       status: 200,
       headers: JSON_TYPE,
@@ -229,7 +229,7 @@ class QuerierHandlers {
   }
 
   async detectedLabels(request: HttpRequest): Promise<HttpResponse> {
-    return this.#detector.labels(await request.form(), request.tenants());
+    return this.#detector.labels(await request.form(), contextOf(request));
   }
 
   async detectedFields(request: HttpRequest): Promise<HttpResponse> {

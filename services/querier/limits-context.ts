@@ -19,7 +19,12 @@ interface Read {
  * (`{"expr":"…","from":"…","to":"…"}`, times of RFC 3339). How many bytes that whole query would read; 0 when the header
  * names none. Throws RequestLimitsError, and ParseError for its query.
  */
-export async function contextBytes(header: string, sources: Sources, tenants: Tenants): Promise<number> {
+export async function contextBytes(
+  header: string,
+  sources: Sources,
+  tenants: Tenants,
+  signal?: AbortSignal,
+): Promise<number> {
   if (header === '') return 0;
   const { expr = '', from = '', to = '' } = readHeader(header);
   const startNs = parseRfc3339Ns(from);
@@ -28,7 +33,7 @@ export async function contextBytes(header: string, sources: Sources, tenants: Te
   let bytes = 0;
   for (const { matchers, startNs: start, endNs: end } of readsOf(expr, startNs, endNs)) {
     const selection = { tenants, matchers, tenantMatchers: 'choose' as const, startNs: start, endNs: end };
-    bytes += bytesOf(await selectStreams(sources, selection, new QueryStats()));
+    bytes += bytesOf(await selectStreams(sources, selection, new QueryStats(), signal));
   }
   return bytes;
 }

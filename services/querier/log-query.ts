@@ -37,7 +37,7 @@ export async function runLogQuery(
 ): Promise<readonly LogEntry[]> {
   const { startNs, endNs, intervalNs, periodNs, limit, direction } = params;
   if (startNs >= endNs) return [];
-  const units = await unitsOfLog(sources, expr, params, tenants, stats);
+  const units = await unitsOfLog(sources, expr, params, tenants, stats, session.signal);
   onSelected?.(units);
   const plan = planQuery(expr, {
     startNs,
@@ -59,6 +59,7 @@ export async function unitsOfLog(
   { startNs, endNs }: Bounds,
   tenants: Tenants,
   stats: QueryStats,
+  signal?: AbortSignal,
 ): Promise<ScanUnit[]> {
   if (startNs >= endNs) return [];
   const selection = {
@@ -69,7 +70,7 @@ export async function unitsOfLog(
     endNs: endNs - 1n,
     condition: conditionOf(expr.stages),
   };
-  const streams = await selectStreams(sources, selection, stats);
+  const streams = await selectStreams(sources, selection, stats, signal);
   return streams.flatMap((stream) => groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes));
 }
 

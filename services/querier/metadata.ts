@@ -4,7 +4,6 @@ import type { Clock } from '../../storage/host/clock.ts';
 import { TENANT_LABEL, withTenant } from '../../storage/scan/tenant-label.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
-import type { RecentRequest } from '../rpc/ingester.ts';
 import type { LabelValues } from './detected-labels.ts';
 import type { Bounds } from './params.ts';
 import { limitBounds, strictest } from './query-limits.ts';
@@ -23,7 +22,10 @@ export class NoResponseError extends Error {
   }
 }
 
-/** Answers about labels and series: from the index and the ingesters, without reading a row. */
+/**
+ * Answers about labels and series: from the ingesters and the index, asked in this order (`RecentRows`), without reading a
+ * row.
+ */
 export class Metadata {
   readonly #sources: Sources;
   readonly #limits: LimitsProvider;
@@ -36,44 +38,50 @@ export class Metadata {
   }
 
   /** Names of stream labels, ascending. */
-  async labelNames(tenants: Tenants, asked: Bounds, asks: readonly Matcher[]): Promise<string[]> {
+  async labelNames(tenants: Tenants, asked: Bounds, asks: readonly Matcher[], signal?: AbortSignal): Promise<string[]> {
     const bounds = this.#bounds(tenants, asked);
     if (!bounds) return [];
     const { ids, matchers } = resolveTenants(tenants, asks);
     const names = new Set<string>();
     for (const tenant of ids) {
       const before = names.size;
-      const [stored, recent] = await Promise.all([
-        this.#sources.catalog.labelNames({ tenant, matchers, ...wholeDays(bounds) }),
-        this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
-      ]);
-      for (const name of stored) names.add(name);
-      for (const labels of recent) for (const [name] of labels) names.add(name);
+      const { recent, catalog } = this.#sources;
+      for (const name of await recent.labelNames({ tenant, matchers, ...ANY_TIME }, signal)) names.add(name);
+      for (const name of await catalog.labelNames({ tenant, matchers, ...wholeDays(bounds) })) names.add(name);
       if (tenants.federated && names.size > before) names.add(TENANT_LABEL);
     }
     return [...names].sort();
   }
 
   /** Values of one stream label, ascending. */
-  async labelValues(tenants: Tenants, name: string, asked: Bounds, asks: readonly Matcher[]): Promise<string[]> {
+  async labelValues(
+    tenants: Tenants,
+    name: string,
+    asked: Bounds,
+    asks: readonly Matcher[],
+    signal?: AbortSignal,
+  ): Promise<string[]> {
     const bounds = this.#bounds(tenants, asked);
     if (!bounds) return [];
     const { ids, matchers } = resolveTenants(tenants, asks);
     if (tenants.federated && name === TENANT_LABEL) return [...ids].sort();
     const values = new Set<string>();
     for (const tenant of ids) {
-      const [stored, recent] = await Promise.all([
-        this.#sources.catalog.labelValues({ tenant, matchers, ...wholeDays(bounds) }, name),
-        this.#recentLabels({ tenant, matchers, ...ANY_TIME }),
-      ]);
-      for (const value of stored) values.add(value);
-      for (const labels of recent) for (const [other, value] of labels) if (other === name) values.add(value);
+      const { recent, catalog } = this.#sources;
+      for (const value of await recent.labelValues(name, { tenant, matchers, ...ANY_TIME }, signal)) values.add(value);
+      for (const value of await catalog.labelValues({ tenant, matchers, ...wholeDays(bounds) }, name))
+        values.add(value);
     }
     return [...values].sort();
   }
 
   /** Values of every stream label, one map a tenant. */
-  async labelsWithValues(tenants: Tenants, asked: Bounds, asks: readonly Matcher[]): Promise<LabelValues[]> {
+  async labelsWithValues(
+    tenants: Tenants,
+    asked: Bounds,
+    asks: readonly Matcher[],
+    signal?: AbortSignal,
+  ): Promise<LabelValues[]> {
     const bounds = this.#bounds(tenants, asked);
     if (!bounds) return [];
     const { ids, matchers } = resolveTenants(tenants, asks);
@@ -81,17 +89,15 @@ export class Metadata {
     for (const tenant of ids) {
       const request = { tenant, matchers, ...bounds };
       const labels = new Map<string, Set<string>>();
-      for (const name of await this.#sources.catalog.labelNames(request)) {
-        labels.set(name, new Set(await this.#sources.catalog.labelValues(request, name)));
+      const { recent, catalog } = this.#sources;
+      const inMemory = await recent.series({ tenant, matchers, ...ANY_TIME }, signal);
+      for (const name of await catalog.labelNames(request)) {
+        labels.set(name, new Set(await catalog.labelValues(request, name)));
       }
-      for (const ingester of this.#sources.ingesters()) {
-        for (const stream of await ingester.recent({ tenant, matchers, ...ANY_TIME })) {
-          for (const [name, value] of stream.labels) {
-            const values = labels.get(name);
-            if (values === undefined) labels.set(name, new Set([value]));
-            else values.add(value);
-          }
-        }
+      for (const [name, value] of inMemory.flat()) {
+        const values = labels.get(name);
+        if (values === undefined) labels.set(name, new Set([value]));
+        else values.add(value);
       }
       all.push(labels);
     }
@@ -99,7 +105,12 @@ export class Metadata {
   }
 
   /** Label sets of the streams that any of the matcher lists selects, each once, in order. */
-  async series(tenants: Tenants, asked: Bounds, groups: readonly (readonly Matcher[])[]): Promise<Labels[]> {
+  async series(
+    tenants: Tenants,
+    asked: Bounds,
+    groups: readonly (readonly Matcher[])[],
+    signal?: AbortSignal,
+  ): Promise<Labels[]> {
     const bounds = this.#bounds(tenants, asked);
     if (!bounds) return [];
     const found = new Map<string, Labels>();
@@ -107,10 +118,8 @@ export class Metadata {
       const { ids, matchers } = resolveTenants(tenants, group);
       for (const tenant of ids) {
         const request = { tenant, matchers, ...bounds };
-        const [stored, recent] = await Promise.all([
-          this.#sources.catalog.series(request),
-          this.#recentLabels(request),
-        ]);
+        const recent = await this.#sources.recent.series(request, signal);
+        const stored = await this.#sources.catalog.series(request);
         for (const own of [...stored, ...recent]) {
           const labels = tenants.federated ? withTenant(own, tenant) : own;
           found.set(labelsKey(labels), labels);
@@ -118,15 +127,6 @@ export class Metadata {
       }
     }
     return [...found.values()].sort(compareLabels);
-  }
-
-  /**
-   * Label sets of streams in the ingesters. Ask in the tick in which the catalog is asked: rows move from here to there
-   * within one tick, and a stream whose rows move between two questions would be seen by neither.
-   */
-  async #recentLabels(request: RecentRequest): Promise<Labels[]> {
-    const lists = await Promise.all(this.#sources.ingesters().map((ingester) => ingester.recent(request)));
-    return lists.flatMap((streams) => streams.map((stream) => stream.labels));
   }
 
   #bounds(tenants: Tenants, asked: Bounds): Bounds | null {

@@ -58,8 +58,7 @@ export class PartFingerprints {
   }
 
   async #isHeld(request: RecentRequest, signal: AbortSignal): Promise<boolean> {
-    const figures = await Promise.all(this.#sources.ingesters().map((ingester) => ingester.stats(request, signal)));
-    return figures.some(({ rows }) => rows > 0);
+    return (await this.#sources.recent.stats(request, signal)).rows > 0;
   }
 }
 

@@ -13,6 +13,7 @@ import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { defaultLimits, type Limits } from '../config/limits.ts';
 import type { RecentStream } from '../rpc/ingester.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
+import { onlyIngester } from './ingester-set.ts';
 import { Querier, type QueryContext } from './querier.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'loptr-querier-'));
@@ -40,7 +41,7 @@ function setup(recent: () => Promise<RecentStream[]>, limits: Partial<Limits> = 
   const querier = new Querier({
     sources: {
       catalog: new SegmentCatalog(new FilesystemStore(objectStore), silentLogger),
-      ingesters: () => [ingester],
+      recent: onlyIngester(ingester, systemClock),
     },
     pool,
     limits: { for: () => ({ ...defaultLimits, ...limits }) },

@@ -120,7 +120,7 @@ export class Querier {
   explain(query: string, params: PlanParams, context: QueryContext): Promise<Explanation> {
     const splitMs = this.limitsOf(context.tenants).split_instant_metric_queries_by_interval;
     const split = { instantSplitNs: BigInt(splitMs * NS_PER_MS) };
-    return explainQuery(query, { ...params, ...split }, context.tenants, this.#options.sources);
+    return explainQuery(query, { ...params, ...split }, context.tenants, this.#options.sources, context.signal);
   }
 
   async #recorded(
@@ -258,10 +258,10 @@ export class Querier {
   }
 
   /** Bytes of the query that `X-Loki-Query-Limits-Context` names; 0 where it names none or may not. */
-  async bytesOfContext({ tenants, limitsContextHeader = '' }: QueryContext): Promise<number> {
+  async bytesOfContext({ tenants, signal, limitsContextHeader = '' }: QueryContext): Promise<number> {
     if (!this.#options.perRequestLimits) return 0;
     try {
-      return await contextBytes(limitsContextHeader, this.#options.sources, tenants);
+      return await contextBytes(limitsContextHeader, this.#options.sources, tenants, signal);
     } catch (error: unknown) {
       ignoreHeader(this.#options.logger, 'X-Loki-Query-Limits-Context', error);
       return 0;
@@ -279,7 +279,7 @@ export class Querier {
       ? { maxSeries: 0, truncate: limits.max_query_series }
       : { maxSeries: limits.max_query_series, truncate: 0 };
     let result = await this.run(limits.query_timeout, context, stats, async (session) => {
-      const units = empty ? plan.scans.map(() => []) : await this.unitsOf(plan, context.tenants, stats);
+      const units = empty ? plan.scans.map(() => []) : await this.unitsOf(plan, context.tenants, stats, session.signal);
       checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
       const partials = await session.scanMetric(plan, units, maxSeries);
       return session.evaluate(plan, partials, maxSeries);
@@ -295,7 +295,7 @@ export class Querier {
   }
 
   /** What each scan of a plan would read. */
-  unitsOf(plan: MetricPlan, tenants: Tenants, stats: QueryStats): Promise<ScanUnit[][]> {
+  unitsOf(plan: MetricPlan, tenants: Tenants, stats: QueryStats, signal?: AbortSignal): Promise<ScanUnit[][]> {
     return Promise.all(
       plan.scans.map(async ({ matchers, stages, readAfterNs, readUntilNs }: RangeScan) => {
         const selection = {
@@ -306,7 +306,7 @@ export class Querier {
           endNs: readUntilNs,
           condition: conditionOf(stages),
         };
-        const streams = await selectStreams(this.#options.sources, selection, stats);
+        const streams = await selectStreams(this.#options.sources, selection, stats, signal);
         return streams.flatMap((stream) =>
           groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes),
         );

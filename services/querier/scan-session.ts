@@ -61,6 +61,11 @@ export class ScanSession {
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
 
+  /** Aborted when nobody waits for the query any more. */
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     Atomics.store(this.#cancel, 0, 1);
     this.#stop.abort(new Error('the query has ended'));

@@ -9,6 +9,7 @@ import { SegmentCatalog } from '../../storage/index/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
 import { defaultLimits } from '../config/limits.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
+import { onlyIngester } from './ingester-set.ts';
 import { Metadata } from './metadata.ts';
 import { selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
@@ -47,7 +48,13 @@ describe('selectStreams', () => {
     t.after(() => process.off('unhandledRejection', onUnhandled));
     const catalog = new SegmentCatalog(failingStore(federated.ids), silentLogger);
     await catalog.load();
-    const sources = { catalog, ingesters: () => [] };
+    const sources = {
+      catalog,
+      recent: onlyIngester(
+        ingesterOf(async () => []),
+        systemClock,
+      ),
+    };
     const selection = { tenants: federated, matchers, tenantMatchers: 'choose' as const, ...bounds };
     await assert.rejects(selectStreams(sources, selection, new QueryStats()), { code: 'unavailable' });
     for (let turns = 0; turns < 40; turns++) await setImmediate();
@@ -62,7 +69,7 @@ describe('Metadata', () => {
     const ingester = ingesterOf(async () => (isFlushed ? [] : [{ labels, blocks: [], heads: [] }]));
     const catalog = new SegmentCatalog(failingStore([]), silentLogger);
     await catalog.load();
-    const sources = { catalog, ingesters: () => [ingester] };
+    const sources = { catalog, recent: onlyIngester(ingester, systemClock) };
     const metadata = new Metadata({ sources, limits: { for: () => defaultLimits }, clock: systemClock });
     const now = systemClock.nowNs();
     const lately = { startNs: now - 1_000_000_000n, endNs: now };

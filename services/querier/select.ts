@@ -10,7 +10,7 @@ import { TENANT_LABEL } from '../../storage/scan/tenant-label.ts';
 import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
-import type { IngesterClient } from '../rpc/ingester.ts';
+import type { RecentRows } from '../rpc/recent-rows.ts';
 import { BadRequestError } from './params.ts';
 import { selectorsOf } from './query-limits.ts';
 import type { QueryStats } from './stats.ts';
@@ -24,7 +24,7 @@ const NO_POSITIVE_MATCHER =
 
 export interface Sources {
   readonly catalog: SegmentCatalog;
-  readonly ingesters: () => readonly IngesterClient[];
+  readonly recent: RecentRows;
   /** Absent where deletes are off. */
   readonly deletes?: DeleteSource;
 }
@@ -89,14 +89,22 @@ export function checkTenantMatchers(tenants: Tenants, expr: Expr): void {
 }
 
 /**
- * All matching streams with the blocks that overlap the time, from the ingesters and from the object store. Both are
- * asked in one tick, and each answers with what it holds in that tick: an ingester hands its blocks over to the catalog
- * within one tick too, so a row is seen in exactly one of the two places.
+ * All matching streams with the blocks that overlap the time, from the ingesters and from the object store. The order of
+ * the questions is what keeps rows from falling between them:
+ *
+ * - Delete requests first. One stops hiding rows when no ingester has any of them and all segments are rewritten; what is
+ *   asked later is at least as new.
+ * - The ingesters, and the catalog after their answers. Rows leave an ingester for a segment that the catalog knows by
+ *   then (`RecentRows`).
+ *
+ * A row may come from several places: replicas, and a hand-over between the questions. Such blocks overlap in time, so
+ * that they come to lie in one unit, where equal rows count once.
  */
 export async function selectStreams(
   sources: Sources,
   selection: Selection,
   stats: QueryStats,
+  signal?: AbortSignal,
 ): Promise<SelectedStream[]> {
   const { tenants, startNs, endNs, condition = null } = selection;
   const test = compileFilterTest(condition);
@@ -105,20 +113,15 @@ export async function selectStreams(
       ? { ids: tenants.ids, matchers: selection.matchers }
       : resolveTenants(tenants, selection.matchers);
   const began = performance.now();
-  const ingesters = sources.ingesters();
   // Joined here: a promise that fails while another tenant's is waited for must already have its listener.
   const asked = await Promise.all(
     ids.map(async (tenant) => {
       const request = { tenant, matchers, startNs, endNs };
       const onLeftOut = () => stats.leftOutSegments++;
-      // Taken in this tick too: a request stops hiding rows in the tick in which its segments are rewritten.
       const pending = sources.deletes?.pending(tenant) ?? [];
       const deletes = pending.filter(({ rule }) => rule.startNs <= endNs && rule.endNs >= startNs);
-      const recent = ingesters.map((ingester) => ingester.recent(request));
-      const [storedSeries, ...recentLists] = await Promise.all([
-        sources.catalog.select({ ...request, condition, onLeftOut }),
-        ...recent,
-      ]);
+      const recentLists = await sources.recent.recent({ ...request, condition }, signal);
+      const storedSeries = await sources.catalog.select({ ...request, condition, onLeftOut });
       return { tenant, storedSeries, recentLists, deletes };
     }),
   );

@@ -15,6 +15,7 @@ import { FilesystemStore } from '../../storage/objectstore/index.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { defaultLimits, type Limits } from '../config/limits.ts';
 import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import { onlyIngester } from './ingester-set.ts';
 import { Querier, type QueryContext } from './querier.ts';
 import { Sizes } from './sizes.ts';
 import { QueryStats } from './stats.ts';
@@ -44,7 +45,7 @@ function sizesOver(recent: () => Promise<RecentStream[]>, limits: Partial<Limits
   const querier = new Querier({
     sources: {
       catalog: new SegmentCatalog(new FilesystemStore(objectStore), silentLogger),
-      ingesters: () => [ingester as IngesterClient],
+      recent: onlyIngester(ingester as IngesterClient, systemClock),
     },
     pool,
     limits: { for: () => ({ ...defaultLimits, max_query_length: 0, ...limits }) },

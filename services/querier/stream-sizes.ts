@@ -50,7 +50,8 @@ export async function measureStreams(
 ): Promise<StreamSize[]> {
   const startNs = buckets[0]!.startNs;
   const endNs = buckets[buckets.length - 1]!.endNs;
-  const streams = await selectStreams(sources, { tenants, matchers, tenantMatchers: 'choose', startNs, endNs }, stats);
+  const selection = { tenants, matchers, tenantMatchers: 'choose' as const, startNs, endNs };
+  const streams = await selectStreams(sources, selection, stats, session.signal);
   const times = timeBuckets(buckets);
   const sizes: (StreamSize & { cells: SizeCell[] })[] = [];
   const toRead: ScanUnit[] = [];

@@ -10,6 +10,7 @@ import type { PendingDelete } from '../rpc/deletes.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { jsonLabels, jsonString } from './json.ts';
 import { CATEGORIZE_LABELS, type LogEntry, renderFlags, renderValue } from './log-response.ts';
+import { SeenRows } from './seen-rows.ts';
 
 /** Entries of one message; Loki's bound. */
 const MAX_ENTRIES_PER_MESSAGE = 100;
@@ -35,6 +36,8 @@ export interface TailSessionOptions {
   readonly delayMs: number;
   readonly maxDurationMs: number;
   readonly legacy: boolean;
+  /** One row may arrive several times, from several ingesters. */
+  readonly repeats: boolean;
   /** Entries sent, and dropped for a slow reader. */
   readonly onSent: (entries: number, bytes: number) => void;
 }
@@ -61,6 +64,8 @@ export class TailSession {
   /** The requests as they were when they were last looked at, compiled. */
   #deletes: { readonly of: readonly PendingDelete[]; readonly compiled: readonly CompiledDelete[] } | null = null;
   #pipeline: Pipeline;
+  /** Null where no row arrives twice. */
+  readonly #seen: SeenRows | null;
   /** The history is there; until then nothing is sent. */
   #ready = false;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -69,6 +74,7 @@ export class TailSession {
     this.#socket = socket;
     this.#options = options;
     this.#pipeline = options.compile();
+    this.#seen = options.repeats ? new SeenRows() : null;
     this.#timers.push(setInterval(() => this.#send(), SEND_EVERY_MS));
     this.#timers.push(setInterval(() => this.#ping(), PING_EVERY_MS));
     this.#timers.push(
@@ -115,7 +121,7 @@ export class TailSession {
     const now = Date.now();
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
-      if (!pipeline.run(row)) continue;
+      if (!pipeline.run(row) || this.#seen?.isKnown(labels, columns, row)) continue;
       const entry: LogEntry = {
         timestampNs: columns.baseNs + BigInt(columns.offsetsNs[row]!),
         group: pipeline.groups[pipeline.group]!,

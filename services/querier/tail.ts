@@ -8,7 +8,7 @@ import type { LimitsProvider } from '../config/limits.ts';
 import { toHttpError } from '../http/error-answers.ts';
 import type { HttpRequest, SocketRoute } from '../http/types.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
-import type { IngesterClient } from '../rpc/ingester.ts';
+import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { LogQueryParams } from './log-query.ts';
 import { type LogEntry, parseEncodingFlags } from './log-response.ts';
 import type { QueryContext } from './querier.ts';
@@ -23,7 +23,7 @@ export interface EntrySource {
 
 export interface TailerOptions {
   readonly querier: EntrySource;
-  readonly ingesters: () => readonly IngesterClient[];
+  readonly recent: Pick<RecentRows, 'tail' | 'repeats'>;
   /** Absent where deletes are off. */
   readonly deletes?: DeleteSource;
   readonly limits: LimitsProvider;
@@ -89,15 +89,15 @@ export class Tailer {
       delayMs: params.delayMs,
       maxDurationMs: this.#options.maxDurationMs,
       legacy,
+      repeats: this.#options.recent.repeats,
       onSent: (_, bytes) => this.#bytes.inc(bytes),
     });
     // Followed first, so that no row falls between the history and the live part.
-    const stops = this.#options
-      .ingesters()
-      .map((ingester) => ingester.tail(tenant, params.query.matchers, (labels, rows) => session.rows(labels, rows)));
+    const { matchers } = params.query;
+    const stop = this.#options.recent.tail(tenant, matchers, (labels, rows) => session.rows(labels, rows));
     request.signal.addEventListener('abort', () => session.close(CLOSE_GOING_AWAY, 'the server stops'), { once: true });
     socket.once('close', () => {
-      for (const stop of stops) stop();
+      stop();
       const left = (this.#active.get(tenant) ?? 1) - 1;
       if (left > 0) this.#active.set(tenant, left);
       else this.#active.delete(tenant);

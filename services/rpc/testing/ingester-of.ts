@@ -4,22 +4,24 @@ type Recent = (request: RecentRequest, signal?: AbortSignal) => Promise<readonly
 
 /** An ingester that nobody writes to: all it answers follows from `recent`. */
 export function ingesterOf(recent: Recent, id = 'i'): IngesterClient {
-  const labelsOf = async (request: RecentRequest) => (await recent(request)).map(({ labels }) => labels);
+  const labelsOf = async (request: RecentRequest, signal?: AbortSignal) =>
+    (await recent(request, signal)).map(({ labels }) => labels);
   const sorted = (texts: Iterable<string>) => [...new Set(texts)].sort();
   return {
     id,
     push: () => Promise.reject(new Error('nobody pushes here')),
     recent,
     series: labelsOf,
-    labelNames: async (request) => sorted((await labelsOf(request)).flatMap((labels) => labels.map(([name]) => name))),
-    labelValues: async (wanted, request) =>
+    labelNames: async (request, signal) =>
+      sorted((await labelsOf(request, signal)).flatMap((labels) => labels.map(([name]) => name))),
+    labelValues: async (wanted, request, signal) =>
       sorted(
-        (await labelsOf(request)).flatMap((labels) =>
+        (await labelsOf(request, signal)).flatMap((labels) =>
           labels.filter(([name]) => name === wanted).map(([, value]) => value),
         ),
       ),
-    stats: async (request) => {
-      const streams = await recent(request);
+    stats: async (request, signal) => {
+      const streams = await recent(request, signal);
       const sum = { streams: streams.length, chunks: 0, rows: 0, bytes: 0 };
       for (const { blocks, heads } of streams) {
         sum.chunks += blocks.length + heads.length;
