@@ -65,6 +65,10 @@ class StagePipeline implements Pipeline {
     return count;
   }
 
+  get hasFilters(): boolean {
+    return this.#blockFilters.length > 0;
+  }
+
   get rowsAreAlike(): boolean {
     return this.#stages.length === 0 && this.#unwrap === null && this.#lines.block.metadata.length === 0;
   }

@@ -26,6 +26,8 @@ export interface Pipeline {
    * any stage that could change it. Returns the new count.
    */
   filter(rows: Uint32Array, count: number): number;
+  /** Whether `filter` may drop rows at all. */
+  readonly hasFilters: boolean;
   /** In the open block, what `run` does with one row it does with all: they pass as they are, in one group. */
   readonly rowsAreAlike: boolean;
   /** Runs the remaining stages on one row. False: dropped. */

@@ -6,7 +6,6 @@ import {
   KIND_LENGTHS,
   KIND_LINES,
   KIND_METADATA,
-  KIND_TIMESTAMPS,
   MAX_BLOCK_ROWS,
   MAX_BLOCK_SPAN_NS,
   type StoredColumn,
@@ -80,7 +79,7 @@ function encodeRange(
   }
   const lines = gatherLines(head, order, from, to, lineBytes);
   const columns: StoredColumn[] = [
-    compressColumn(KIND_TIMESTAMPS, NO_NAME, encodeTimestamps(offsets)),
+    encodeTimestamps(offsets),
     compressColumn(KIND_LENGTHS, NO_NAME, encodeLengths(lengths)),
   ];
   for (const column of metadata) {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { it } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { encodeBlocks, openBlock } from './index.ts';
 import { dumpBlock } from './testing/dump-block.ts';
 import { headOf, rowTexts, type TestRow } from './testing/heads.ts';
@@ -35,4 +36,18 @@ it('a block is stored byte by byte as its format says', () => {
   if (process.env['REWRITE']) writeFileSync(file, text);
   assert.equal(text, readFileSync(file, 'utf8'));
   assert.equal(rowTexts(openBlock(block!.bytes).columns({ lines: true, metadata: null })).length, rows.length);
+});
+
+it('a block of version 1 is read, one of an unknown version is not', () => {
+  const [block] = encodeBlocks(headOf(rows));
+  const signed = (version: number): Buffer => {
+    const bytes = Buffer.from(block!.bytes);
+    bytes[4] = version;
+    const directoryEnd = 56 + bytes.readUInt32LE(16);
+    bytes.writeUInt32LE(crc32(bytes.subarray(56, directoryEnd), crc32(bytes.subarray(0, 52))), 52);
+    return bytes;
+  };
+  const texts = (bytes: Uint8Array) => rowTexts(openBlock(bytes).columns({ lines: true, metadata: null }));
+  assert.deepEqual(texts(signed(1)), texts(block!.bytes));
+  for (const version of [0, 3]) assert.throws(() => openBlock(signed(version)), /version \d is not known/);
 });

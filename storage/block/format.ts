@@ -16,7 +16,9 @@ import { crc32 } from 'node:zlib';
 import { CorruptBlockError } from './corrupt-block-error.ts';
 
 const MAGIC = 0x4b42504c; // "LPBK"
-const VERSION = 1;
+/** Version 1 had no packed timestamps; a reader of today reads it as it stands. */
+const VERSION = 2;
+const OLDEST_VERSION = 1;
 const FLAG_ASCII = 1;
 const HEADER_BYTES = 56;
 const ENTRY_BYTES = 24;
@@ -126,7 +128,7 @@ export function decodeBlockHeader(bytes: Uint8Array): { header: BlockHeader; col
   if (buffer.length < HEADER_BYTES) throw new CorruptBlockError('cut short in the header', buffer.length);
   if (buffer.readUInt32LE(0) !== MAGIC) throw new CorruptBlockError('not a block', 0);
   const version = buffer[4]!;
-  if (version !== VERSION) throw new CorruptBlockError(`version ${version} is not known`, 4);
+  if (version < OLDEST_VERSION || version > VERSION) throw new CorruptBlockError(`version ${version} is not known`, 4);
   const directoryBytes = buffer.readUInt32LE(16);
   if (directoryBytes > buffer.length - HEADER_BYTES) throw new CorruptBlockError('cut short in the directory', 16);
   if (headerCrc(buffer, directoryBytes) !== buffer.readUInt32LE(CRC_AT)) {

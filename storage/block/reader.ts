@@ -58,18 +58,25 @@ export class BlockReader {
     return this.#places.filter((p) => p.kind === KIND_METADATA).map((p) => p.name);
   }
 
+  /** How much of the block, from its start, holds the wanted columns. */
+  bytesFor(want: WantedColumns): number {
+    let end = 0;
+    for (const place of this.#places) if (isWanted(place, want)) end = Math.max(end, place.offset + place.storedBytes);
+    return end;
+  }
+
   /** Decodes the wanted columns into `memory`, as far as they are no views of the block. Throws CorruptBlockError. */
   columns(want: WantedColumns, memory: ColumnMemory = freshMemory): BlockColumns {
     const { rowCount, minNs, maxNs, ascii } = this.#header;
     const times = this.#place(KIND_TIMESTAMPS, 'timestamps');
     const offsetsNs = memory.floats(rowCount);
-    decodeTimestamps(this.#read(times, memory), offsetsNs, maxNs - minNs, times.offset);
+    decodeTimestamps(this.#read(times, memory), offsetsNs, maxNs - minNs, times.offset, memory);
     const lineStarts = memory.words(rowCount + 1);
-    if (want.lines || want.lengths !== false) this.#readLineStarts(lineStarts, memory);
+    if (wantsLengths(want)) this.#readLineStarts(lineStarts, memory);
     else lineStarts.fill(0);
     const metadata: MetadataColumn[] = [];
     for (const place of this.#places) {
-      if (place.kind !== KIND_METADATA || (want.metadata !== null && !want.metadata.has(place.name))) continue;
+      if (place.kind !== KIND_METADATA || !isWanted(place, want)) continue;
       metadata.push({
         name: place.name,
         ...decodeMetadataColumn(this.#read(place, memory), rowCount, place.offset, memory),
@@ -110,4 +117,23 @@ export class BlockReader {
   #read(place: ColumnPlace, memory: ColumnMemory): Buffer {
     return decompressColumn(this.#bytes, place, memory);
   }
+}
+
+function isWanted({ kind, name }: ColumnPlace, want: WantedColumns): boolean {
+  switch (kind) {
+    case KIND_TIMESTAMPS:
+      return true;
+    case KIND_LENGTHS:
+      return wantsLengths(want);
+    case KIND_METADATA:
+      return want.metadata === null || want.metadata.has(name);
+    case KIND_LINES:
+      return want.lines;
+    default:
+      return false;
+  }
+}
+
+function wantsLengths({ lines, lengths }: WantedColumns): boolean {
+  return lines || lengths !== false;
 }

@@ -1,5 +1,6 @@
 import type { BlockColumns } from '../../logql/source.ts';
 import {
+  type BlockReader,
   blocksToCompare,
   CorruptBlockError,
   headToColumns,
@@ -11,7 +12,7 @@ import {
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
-import type { BlockRef, ScanUnit } from './units.ts';
+import type { BlockRef, ScanUnit, StoredBlockRef } from './units.ts';
 
 export interface OpenBlock {
   readonly columns: BlockColumns;
@@ -111,11 +112,8 @@ export class BlockSource {
   async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats, again = false): Promise<BlockColumns | null> {
     try {
       if (ref.kind === 'stored') {
-        const range = { offset: ref.offset, length: wanted.lines ? ref.length : ref.linesOffset };
-        const bytes =
-          this.#store.getSync?.(ref.segment, range, this.#read) ?? (await this.#store.get(ref.segment, range));
-        const columns = openBlock(bytes).columns(wanted, this.#memory);
-        stats.storedReadBytes += bytes.length;
+        const block = await this.#openStored(ref, wanted, stats);
+        const columns = block.columns(wanted, this.#memory);
         if (wanted.lines) stats.storedLineBytes += ref.lineBytes;
         if (again) return columns;
         stats.storedBlocks++;
@@ -137,6 +135,30 @@ export class BlockSource {
       return null;
     }
   }
+
+  /** Reads enough of a block for what is wanted. */
+  async #openStored(ref: StoredBlockRef, wanted: WantedColumns, stats: ScanStats): Promise<BlockReader> {
+    const store = this.#store;
+    const { offset } = ref;
+    let length = wanted.lines ? ref.length : ref.linesOffset;
+    if (store.getSync === undefined) {
+      stats.storedReadBytes += length;
+      return openBlock(await store.get(ref.segment, { offset, length }));
+    }
+    // Reading twice costs less than to read metadata that nobody wants; most blocks have not what is asked for by name.
+    if (!wanted.lines && wanted.metadata !== null) length = Math.min(length, usualBytes(ref.rowCount, wanted));
+    stats.storedReadBytes += length;
+    const block = openBlock(store.getSync(ref.segment, { offset, length }, this.#read));
+    const needed = block.bytesFor(wanted);
+    if (needed <= length) return block;
+    stats.storedReadBytes += needed;
+    return openBlock(store.getSync(ref.segment, { offset, length: needed }, this.#read));
+  }
+}
+
+/** Header, directory and timestamps rarely need more, also with line lengths. */
+function usualBytes(rowCount: number, { lengths = true }: WantedColumns): number {
+  return 1024 + rowCount * (lengths ? 5 : 3);
 }
 
 /** A block that no retry brings back: its bytes are wrong, its object is gone or shorter than its index says. */

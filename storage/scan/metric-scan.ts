@@ -83,8 +83,17 @@ export class MetricScan {
     const { offsetsNs, lineStarts } = columns;
     pipeline.open(columns, unit.labels);
     accumulator.openBlock(columns.baseNs, sequence);
-    let rows = this.#select(from, to, duplicates);
     const openEnds = this.#openEnds;
+    if (this.#addsMany && pipeline.rowsAreAlike && !pipeline.hasFilters && duplicates === null && openEnds === null) {
+      if (!pipeline.run(from)) return;
+      const times = offsetsNs.subarray(from, to);
+      if (this.#sample === 'bytes')
+        accumulator.addBytes(pipeline.group, times, lineStarts.subarray(from), null, to - from);
+      else accumulator.addCounts(pipeline.group, times, null, to - from);
+      stats.postFilterRows += to - from;
+      return;
+    }
+    let rows = this.#select(from, to, duplicates);
     if (openEnds !== null) rows = rows.filter((row) => !openEnds.has(columns.baseNs + BigInt(offsetsNs[row]!)));
     const count = pipeline.filter(rows, rows.length);
     if (count === 0) return;

@@ -72,10 +72,7 @@ function dumpColumn(place: ColumnPlace, raw: Buffer, rowCount: number): string {
   const hex = new AnnotatedHex(raw);
   switch (place.kind) {
     case KIND_TIMESTAMPS:
-      hex.field(1, (b) => (b[0] === 0 ? 'mode: differences' : 'mode: differences of differences, zigzag'));
-      hex.u8('width');
-      hex.f64('divisor');
-      hex.planes(rowCount - 1, raw[1]!, 'differences');
+      dumpTimestamps(hex, raw, rowCount);
       break;
     case KIND_LENGTHS:
       hex.u8('width');
@@ -95,4 +92,26 @@ function dumpColumn(place: ColumnPlace, raw: Buffer, rowCount: number): string {
       hex.field(raw.length, (b) => JSON.stringify(b.toString()));
   }
   return hex.finish();
+}
+
+const MODES = ['differences', 'differences of differences, zigzag', 'packed'];
+
+function dumpTimestamps(hex: AnnotatedHex, raw: Buffer, rowCount: number): void {
+  hex.field(1, (b) => `mode: ${MODES[b[0]!]}`);
+  if (raw[0] !== 2) {
+    hex.u8('width');
+    hex.f64('divisor');
+    hex.planes(rowCount - 1, raw[1]!, 'differences');
+    return;
+  }
+  const exceptions = raw.readUInt32LE(18);
+  hex.u8('bits');
+  hex.f64('divisor');
+  hex.f64('base');
+  hex.u32('exceptions');
+  hex.u8('indexWidth');
+  hex.u8('valueWidth');
+  hex.field(4 * Math.ceil(((rowCount - 1) * raw[1]!) / 32), 'numbers above base');
+  hex.planes(exceptions, raw[22]!, 'indexes of exceptions');
+  hex.planes(exceptions, raw[23]!, 'numbers of exceptions');
 }
