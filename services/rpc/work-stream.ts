@@ -1,0 +1,158 @@
+import type { Duplex } from 'node:stream';
+import {
+  type ChannelCredentials,
+  Client,
+  credentials as grpcCredentials,
+  Metadata,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+
+/** One side of a stream of messages between a query frontend and a querier (`proto/frontend.proto`). */
+export interface WorkStream {
+  /** Resolves when the next message may be sent. Rejects when the stream is over. */
+  send(message: Uint8Array): Promise<void>;
+  /**
+   * Hands over messages in order; the next is not taken before the last one's promise is settled, and then the sender
+   * waits. Resolves when no more will come, because the other side has ended or went away; rejects with what `onMessage`
+   * throws. Called once.
+   */
+  receive(onMessage: (message: Buffer) => Promise<void> | void): Promise<void>;
+  /** Sends nothing more. */
+  end(): void;
+  /** Breaks off: nothing is sent or received any more. */
+  cancel(): void;
+}
+
+/** A gRPC connection on which a querier opens streams. */
+export interface WorkConnection {
+  open(): WorkStream;
+  close(): void;
+}
+
+export interface WorkService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
+/** The stream broke: its peer or the connection went away. */
+export class WorkStreamError extends Error {
+  readonly code = 'work_stream';
+}
+
+const PATH = '/loptr.frontend.QueryFrontend/Work';
+/** A peer whose machine is gone sends no goodbye. */
+const KEEPALIVE_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+/** Most of a message, `proto/frontend.proto`; answers are sent in smaller pieces, queries are no larger than a form. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+const same = (bytes: Buffer): Buffer => bytes;
+const definition: ServiceDefinition = {
+  Work: {
+    path: PATH,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  },
+};
+
+/** The frontend's side: `onStream` is called for each stream that a querier opens. */
+export function workService(onStream: (stream: WorkStream) => void): WorkService {
+  const implementation = {
+    Work: (call: ServerDuplexStream<Buffer, Buffer>) => {
+      // Not `destroy`: that would leave the querier without a status.
+      const cancel = () => call.emit('error', new WorkStreamError('the frontend broke off'));
+      onStream(new DuplexWorkStream(call as unknown as Duplex, cancel));
+    },
+  };
+  return { definition, implementation };
+}
+
+/** The querier's side. `address`: `host:port`. */
+export function connectToFrontend(
+  address: string,
+  credentials: ChannelCredentials = grpcCredentials.createInsecure(),
+): WorkConnection {
+  const client = new Client(address, credentials, {
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    // Attempts to connect are ours: a frontend is tried again at the next look at the addresses.
+    'grpc.enable_retries': 0,
+  });
+  return {
+    open: () => {
+      const call = client.makeBidiStreamRequest(PATH, same, same, new Metadata());
+      return new DuplexWorkStream(call as unknown as Duplex, () => call.cancel());
+    },
+    close: () => client.close(),
+  };
+}
+
+class DuplexWorkStream implements WorkStream {
+  readonly #call: Duplex;
+  readonly #cancel: () => void;
+  readonly #over = Promise.withResolvers<never>();
+  #isOver = false;
+
+  constructor(call: Duplex, cancel: () => void) {
+    this.#call = call;
+    this.#cancel = cancel;
+    this.#over.promise.catch(() => {}); // whoever sends hears of it
+    const over = (cause?: unknown): void => {
+      if (this.#isOver) return;
+      this.#isOver = true;
+      this.#over.reject(new WorkStreamError('the stream is over', { cause }));
+    };
+    call.on('error', over);
+    call.once('cancelled', () => over());
+    call.once('close', () => over());
+  }
+
+  async send(message: Uint8Array): Promise<void> {
+    const call = this.#call;
+    if (this.#isOver || call.writableEnded) throw new WorkStreamError('the stream is over');
+    const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+    if (call.write(bytes)) return;
+    const drained = new Promise<void>((resolve) => call.once('drain', resolve));
+    await Promise.race([drained, this.#over.promise]);
+  }
+
+  /** Not `for await`: at the other side's end that destroys the stream, on which an answer may still be due. */
+  async receive(onMessage: (message: Buffer) => Promise<void> | void): Promise<void> {
+    const call = this.#call;
+    const ended = Promise.withResolvers<void>();
+    const take = async (message: Buffer): Promise<void> => {
+      try {
+        const taken = onMessage(message);
+        if (taken === undefined) return;
+        call.pause();
+        await taken;
+        call.resume();
+      } catch (error: unknown) {
+        ended.reject(error);
+      }
+    };
+    call.on('data', take);
+    call.once('end', () => ended.resolve());
+    this.#over.promise.catch(() => ended.resolve());
+    try {
+      await ended.promise;
+    } finally {
+      call.off('data', take);
+    }
+  }
+
+  end(): void {
+    if (!this.#isOver) this.#call.end();
+  }
+
+  cancel(): void {
+    this.#cancel();
+  }
+}
