@@ -18,6 +18,17 @@ const NEEDED_MAJOR = 26;
 // Ends regular expressions that backtrack without bound in linear time; must stand before the first one is compiled.
 // NODE_OPTIONS refuses it, so it goes on the command line.
 const V8_FLAGS = ['--enable-experimental-regexp-engine-on-excessive-backtracks'];
+// What else the program is started with; docs/performance.md has the figures. Memory that V8 and the C library keep:
+const PROGRAM_FLAGS = [
+  // Two of these a thread, and as much garbage in buffers before it is looked for.
+  '--max-semi-space-size=8',
+  // Heaps are small, and helpers that come for a millisecond cost more than they do. Marking still goes on beside.
+  '--no-parallel-scavenge',
+  '--no-parallel-marking',
+  '--no-parallel-compaction',
+  '--no-parallel-pointer-update',
+  '--no-concurrent-array-buffer-sweeping',
+];
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const isClone = existsSync(join(root, 'services', 'main.ts')) || existsSync(join(root, 'tsconfig.json'));
 
@@ -136,6 +147,15 @@ function install() {
   });
 }
 
+/**
+ * Set where nobody did. The cache spares a clone Node's TypeScript compiler, which takes half of the start and memory of
+ * every thread; where it cannot be written, Node goes on without. Each arena of malloc keeps what its threads once needed.
+ */
+function programEnvironment() {
+  const cache = isClone ? { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'loptr') } : {};
+  return { ...cache, MALLOC_ARENA_MAX: '2', ...process.env };
+}
+
 function majorVersion() {
   return Number(process.versions.node.split('.')[0]);
 }
@@ -147,18 +167,15 @@ async function continueHere(script, args) {
   await import(pathToFileURL(script).href);
 }
 
-/** Continues on the Node from node_modules, as this process where the platform can (exec), else as its child. */
-function continueOnNewNode(script, args) {
-  const argv = [...V8_FLAGS, script, ...args];
-  if (typeof process.execve === 'function' && process.platform !== 'win32') {
-    process.execve(nodePath, [nodePath, ...argv], process.env);
-  }
-  const child = spawn(nodePath, argv, { stdio: 'inherit' });
+/** Continues on another Node, or with other flags: as this process where the platform can (exec), else as its child. */
+function continueOn(node, argv, env) {
+  if (process.execve !== undefined && process.platform !== 'win32') process.execve(node, [node, ...argv], env);
+  const child = spawn(node, argv, { stdio: 'inherit', env });
   // One Ctrl-C may reach the child twice, from the terminal and from here; the program counts repeats of a moment as one.
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'];
   const forward = (signal) => child.kill(signal);
   for (const signal of signals) process.on(signal, forward);
-  child.on('error', (error) => fail(`cannot run ${nodePath}: ${error.message}`));
+  child.on('error', (error) => fail(`cannot run ${node}: ${error.message}`));
   child.on('exit', (code, signal) => {
     for (const name of signals) process.removeListener(name, forward);
     if (signal) process.kill(process.pid, signal);
@@ -166,15 +183,20 @@ function continueOnNewNode(script, args) {
   });
 }
 
+/** Flags of Node itself that somebody gave stay in front. */
+function startProgram(node, script, args) {
+  continueOn(node, [...process.execArgv, ...V8_FLAGS, ...PROGRAM_FLAGS, script, ...args], programEnvironment());
+}
+
 const given = process.argv.slice(2);
 const isScript = isClone && given.length > 0 && /\.(ts|mjs)$/.test(given[0]) && !given[0].startsWith('-');
 
 if (isClone) {
   install();
-  const script = isScript ? resolve(given[0]) : join(root, 'services', 'main.ts');
-  const args = isScript ? given.slice(1) : given;
-  if (majorVersion() >= NEEDED_MAJOR) await continueHere(script, args);
-  else continueOnNewNode(script, args);
+  const isNewEnough = majorVersion() >= NEEDED_MAJOR;
+  if (!isScript) startProgram(isNewEnough ? process.execPath : nodePath, join(root, 'services', 'main.ts'), given);
+  else if (isNewEnough) await continueHere(resolve(given[0]), given.slice(1));
+  else continueOn(nodePath, [...V8_FLAGS, resolve(given[0]), ...given.slice(1)], process.env);
 } else {
   if (majorVersion() < NEEDED_MAJOR) {
     fail(
@@ -182,5 +204,5 @@ if (isClone) {
         'Get one from https://nodejs.org and start again with it',
     );
   }
-  await continueHere(join(root, 'dist', 'services', 'main.js'), given);
+  startProgram(process.execPath, join(root, 'dist', 'services', 'main.js'), given);
 }

@@ -35,7 +35,7 @@ export class Bench {
     const directory = await mkdtemp(join(tmpdir(), 'loptr-bench-'));
     await writeFile(join(directory, 'config.yaml'), CONFIG);
     const args = ['-config.file=config.yaml', '-log.level=warn'];
-    return new Bench(await TestServer.start({ cwd: directory, args, output: 'inherit' }), directory);
+    return new Bench(await TestServer.start({ cwd: directory, args, output: 'inherit', isTuned: true }), directory);
   }
 
   /** CPU seconds of the process so far. */

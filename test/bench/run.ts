@@ -66,7 +66,7 @@ const port = await freePort();
 const command = [
   node,
   ...nodeFlags,
-  join(ROOT, 'services', 'main.ts'),
+  join(ROOT, 'scripts', 'run.mjs'),
   `-config.file=${join(kit, 'bench.yaml')}`,
   `-server.http-listen-port=${port}`,
   `-server.grpc-listen-port=${await freePort()}`,

@@ -12,6 +12,8 @@ export interface ServerOptions {
   readonly readyMs?: number;
   /** Where the process writes; `inherit` to see it. */
   readonly output?: 'ignore' | 'inherit' | 'collect';
+  /** Start it as users do, by `scripts/run.mjs`: with flags and environment that matter to speed and memory alone. */
+  readonly isTuned?: boolean;
   /** How the process is asked whether it is ready; with https any certificate of it will do. */
   readonly scheme?: 'http' | 'https';
   /** Shown to a process that asks for a certificate. */
@@ -52,7 +54,7 @@ export class TestServer {
     const child = spawn(
       process.execPath,
       [
-        join(ROOT, 'services', 'main.ts'),
+        options.isTuned ? join(ROOT, 'scripts', 'run.mjs') : join(ROOT, 'services', 'main.ts'),
         ...(options.args ?? []),
         '-server.http-listen-address=127.0.0.1',
         `-server.http-listen-port=${ports.http}`,
