@@ -10,7 +10,6 @@ import {
   CorruptSegmentError,
   parseSegmentKey,
   type SegmentFooter,
-  type SegmentKeyParts,
   segmentPrefix,
 } from '../segment/index.ts';
 import { FilterCache } from './filter-cache.ts';
@@ -24,6 +23,7 @@ import {
   type ReplacementNote,
   readReplacements,
 } from './replacement.ts';
+import { type ListedSegment, SegmentList } from './segment-list.ts';
 
 export interface SelectRequest {
   readonly tenant: string;
@@ -59,10 +59,6 @@ export interface CatalogOptions {
   readonly maxFilterBytes?: number;
 }
 
-interface Segment extends SegmentKeyParts {
-  readonly key: string;
-}
-
 const DEFAULT_FOOTER_BYTES = 128 * 1024 * 1024;
 const DEFAULT_FILTER_BYTES = 128 * 1024 * 1024;
 /** A segment's filters are read when they are smaller than this share of the blocks that they may spare. */
@@ -81,8 +77,7 @@ export class SegmentCatalog {
   readonly #logger: Logger;
   readonly #footers: FooterCache;
   readonly #filters: FilterCache;
-  /** By tenant, ascending by id: in order of arrival. */
-  readonly #segments = new Map<string, Segment[]>();
+  readonly #segments = new SegmentList();
   readonly #setAside = new Set<string>();
   /** Segments whose filters are damaged. */
   readonly #badFilters = new Set<string>();
@@ -104,7 +99,7 @@ export class SegmentCatalog {
 
   /** Lists the store and takes over what it finds; once, at start. Throws ObjectStoreError. */
   async load(signal?: AbortSignal): Promise<void> {
-    for (const [tenant, segments] of await this.#list(signal)) this.#addAll(tenant, segments);
+    this.#segments.add(await this.#list(signal));
   }
 
   /**
@@ -112,12 +107,37 @@ export class SegmentCatalog {
    * were there before the listing and are not in it are removed. Throws ObjectStoreError.
    */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const missing = new Set([...this.#segments.values()].flatMap((list) => list.map((segment) => segment.key)));
-    for (const [tenant, segments] of await this.#list(signal)) {
-      for (const { key } of segments) missing.delete(key);
-      this.#addAll(tenant, segments);
+    const missing = new Set(this.#segments.keys());
+    const found = await this.#list(signal);
+    for (const { key } of found) missing.delete(key);
+    // One that others have replaced may have been added during the listing, by somebody who did not know of that.
+    this.#removeAll([...missing, ...this.#replaced]);
+    this.#segments.add(found);
+  }
+
+  /**
+   * Reads what has replaced what, without listing segments: much cheaper than `refresh`. Replaced segments must be hidden
+   * before their objects are removed, so this must succeed more often than the compactor's time of grace, and after a
+   * pause that was longer only `refresh` will do: notes of that time may be gone. Throws ObjectStoreError.
+   */
+  async refreshReplaced(signal?: AbortSignal): Promise<void> {
+    for (const note of await this.#readNotes(signal)) {
+      if (note.kind === 'claim' || note.sources.every((source) => this.#replaced.has(source))) continue;
+      if (!note.isEarly || (await this.#areThere(note.outputs, signal))) this.replace(note.sources, note.outputs);
     }
-    for (const key of missing) this.remove(key);
+  }
+
+  async #areThere(keys: readonly string[], signal?: AbortSignal): Promise<boolean> {
+    for (const key of keys) {
+      if (this.#segments.has(key) || this.#replaced.has(key)) continue;
+      try {
+        await this.#store.head(key, signal);
+      } catch (error: unknown) {
+        if (error instanceof ObjectStoreError && error.code === 'not_found') return false;
+        throw error;
+      }
+    }
+    return true;
   }
 
   /**
@@ -125,32 +145,25 @@ export class SegmentCatalog {
    * segments meanwhile: notes that were there before the listing tell of sources that go away after it, those after it of
    * outputs that came before.
    */
-  async #list(signal?: AbortSignal): Promise<Map<string, Segment[]>> {
+  async #list(signal?: AbortSignal): Promise<ListedSegment[]> {
     const meanwhile = new Set<string>();
     this.#listings.add(meanwhile);
     try {
       const before = await this.#readNotes(signal);
-      const found = new Map<string, Segment[]>();
+      const found: ListedSegment[] = [];
       const listed = new Map<string, string>();
       for await (const { key, sizeBytes } of this.#store.list(segmentPrefix(), signal)) {
-        const parts = parseSegmentKey(key);
-        if (parts === null || parts.sizeBytes !== sizeBytes) {
+        const segment = this.#segments.get(key) ?? parseKey(key);
+        if (segment === null || segment.sizeBytes !== sizeBytes) {
           this.#putAside(key, new CorruptSegmentError(key, 'key and object do not fit', 0));
           continue;
         }
-        listed.set(key, parts.id);
-        const list = found.get(parts.tenant);
-        if (list) list.push({ ...parts, key });
-        else found.set(parts.tenant, [{ ...parts, key }]);
+        listed.set(key, segment.id);
+        found.push(segment);
       }
       const { replaced, unfinished } = exchangeOf(listed, before, await this.#readNotes(signal));
       this.#replaced = replaced.union(meanwhile);
-      for (const [tenant, segments] of found) {
-        const visible = segments.filter(({ key }) => !this.#replaced.has(key) && !unfinished.has(key));
-        if (visible.length > 0) found.set(tenant, visible);
-        else found.delete(tenant);
-      }
-      return found;
+      return found.filter(({ key }) => !this.#replaced.has(key) && !unfinished.has(key));
     } finally {
       this.#listings.delete(meanwhile);
     }
@@ -172,8 +185,8 @@ export class SegmentCatalog {
     for (const source of sources) {
       this.#replaced.add(source);
       for (const meanwhile of this.#listings) meanwhile.add(source);
-      this.remove(source);
     }
+    this.#removeAll(sources);
     for (const output of outputs) this.add(output);
   }
 
@@ -182,47 +195,45 @@ export class SegmentCatalog {
     for (const source of sources) this.#replaced.delete(source);
   }
 
-  /** Makes a stored segment visible. Throws RangeError when the key is not that of a segment. */
+  /**
+   * Makes a stored segment visible, unless others stand for it. Whoever tells of segments must not tell of one for longer
+   * than the note of its replacement stays in its place: without the note its rows would come back, be they deleted or
+   * merely repeated. Throws RangeError when the key is not that of a segment.
+   */
   add(key: string): void {
-    const parts = parseSegmentKey(key);
-    if (parts === null) throw new RangeError(`${key} is not a segment's key`);
-    this.#addAll(parts.tenant, [{ ...parts, key }]);
-  }
-
-  #addAll(tenant: string, segments: readonly Segment[]): void {
-    const list = this.#segments.get(tenant) ?? [];
-    const known = new Set(list.map((segment) => segment.key));
-    const unknown = segments.filter(({ key }) => !known.has(key) && !this.#replaced.has(key));
-    if (unknown.length === 0) return;
-    // A new list, not a change of the old one: requests under way keep theirs.
-    this.#segments.set(tenant, [...list, ...unknown].sort(byId));
+    if (this.#segments.has(key) || this.#replaced.has(key)) return;
+    const segment = parseKey(key);
+    if (segment === null) throw new RangeError(`${key} is not a segment's key`);
+    this.#segments.add([segment]);
   }
 
   /**
    * Hides a segment. Requests under way may still read it: its object must stay for longer than a query may run.
    */
   remove(key: string): void {
-    const tenant = parseSegmentKey(key)?.tenant;
-    const list = tenant === undefined ? undefined : this.#segments.get(tenant);
-    if (tenant === undefined || list === undefined) return;
-    const rest = list.filter((segment) => segment.key !== key);
-    if (rest.length > 0) this.#segments.set(tenant, rest);
-    else this.#segments.delete(tenant);
-    this.#footers.forget(key);
-    this.#filters.forget(key);
-    this.#setAside.delete(key);
-    this.#badFilters.delete(key);
-    this.#missing.delete(key);
+    this.#removeAll([key]);
+  }
+
+  #removeAll(keys: readonly string[]): void {
+    const known = keys.filter((key) => this.#segments.has(key));
+    this.#segments.remove(known);
+    for (const key of known) {
+      this.#footers.forget(key);
+      this.#filters.forget(key);
+      this.#setAside.delete(key);
+      this.#badFilters.delete(key);
+      this.#missing.delete(key);
+    }
   }
 
   /** Tenants that have segments, ascending. */
   tenants(): string[] {
-    return [...this.#segments.keys()].sort();
+    return this.#segments.tenants();
   }
 
   /** A tenant's segments in order of arrival. */
-  segments(tenant: string): readonly (SegmentKeyParts & { readonly key: string })[] {
-    return this.#segments.get(tenant) ?? [];
+  segments(tenant: string): readonly ListedSegment[] {
+    return this.#segments.of(tenant);
   }
 
   /** What a segment says of itself; null when it cannot be read, as in `select`. Throws ObjectStoreError. */
@@ -231,9 +242,7 @@ export class SegmentCatalog {
   }
 
   get segmentCount(): number {
-    let count = 0;
-    for (const list of this.#segments.values()) count += list.length;
-    return count;
+    return this.#segments.size;
   }
 
   /** Segments that could not be read: corrupt, or gone without `remove`. */
@@ -373,7 +382,7 @@ export class SegmentCatalog {
   async #visit(request: SelectRequest, visit: (footer: SegmentFooter, matching: Uint32Array) => void): Promise<void> {
     const { tenant, startNs, endNs, matchers } = request;
     const selector = compileSelector(matchers);
-    const segments = (this.#segments.get(tenant) ?? []).filter((s) => s.minNs <= endNs && s.maxNs >= startNs);
+    const segments = this.#segments.of(tenant).filter((s) => s.minNs <= endNs && s.maxNs >= startNs);
     for (let from = 0; from < segments.length; from += LOADS_AT_ONCE) {
       if (from > 0 && from % SEGMENTS_A_TURN === 0) await setImmediate();
       const some = segments.slice(from, from + LOADS_AT_ONCE);
@@ -383,7 +392,7 @@ export class SegmentCatalog {
         : (footers as SegmentFooter[]);
       loaded.forEach((footer, i) => {
         if (footer) visit(footer, matchSeries(footer, selector));
-        else if (this.#has(some[i]!.key)) request.onLeftOut?.();
+        else if (this.#segments.has(some[i]!.key)) request.onLeftOut?.();
       });
     }
   }
@@ -400,14 +409,9 @@ export class SegmentCatalog {
       if (!isGone && !(error instanceof CorruptSegmentError)) throw error;
       if (!isGone) this.#putAside(key, error);
       // Not when it was removed while the request ran; then its rows are in another segment or were to go.
-      else if (this.#has(key)) this.#miss(key, error);
+      else if (this.#segments.has(key)) this.#miss(key, error);
       return null;
     }
-  }
-
-  #has(key: string): boolean {
-    const tenant = parseSegmentKey(key)!.tenant;
-    return this.#segments.get(tenant)?.some((segment) => segment.key === key) ?? false;
   }
 
   /** What is not there now may be back soon: a volume that was not mounted, a folder that was moved. */
@@ -435,8 +439,9 @@ function visibleSeries(footer: SegmentFooter, matching: Uint32Array, { startNs, 
   return isVisible;
 }
 
-function byId(a: Segment, b: Segment): number {
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+function parseKey(key: string): ListedSegment | null {
+  const parts = parseSegmentKey(key);
+  return parts === null ? null : { ...parts, key };
 }
 
 /** Of a block from `minNs` to `maxNs`, the part within `[startNs, endNs]`, from 0 to 1. */
