@@ -23,10 +23,22 @@ export interface GrpcServerOptions {
    * an error that has a `status` of HTTP.
    */
   readonly push: (orgId: string, message: Buffer, signal: AbortSignal, authorization: string) => Promise<void>;
+  /** For other processes of the installation. They know no users: who reaches the port can call them. */
+  readonly services?: readonly GrpcService[];
   readonly tls?: GrpcTls | undefined;
   /** One call ended: full method name, `success` or the code, seconds. */
   readonly onCall: (method: string, code: string, seconds: number) => void;
   readonly logger: Logger;
+}
+
+/** A service beside those that every server has. */
+export interface GrpcService {
+  /** Full name, as health is asked for it. */
+  readonly name: string;
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+  /** Ends calls that have no end of their own, so that the server can stop. */
+  endStreams?(): void;
 }
 
 export interface GrpcTls {
@@ -38,12 +50,13 @@ export interface GrpcTls {
 const PUSH = '/logproto.Pusher/Push';
 const NOTHING = Buffer.alloc(0);
 
-/** gRPC for clients: `logproto.Pusher` and `grpc.health.v1.Health`. */
+/** gRPC for clients, `logproto.Pusher` and `grpc.health.v1.Health`, and for the other processes. */
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #server: Server;
   readonly #tls: ReplaceableCredentials | undefined;
-  readonly #health = new GrpcHealth(['logproto.Pusher']);
+  readonly #health: GrpcHealth;
+  readonly #services: readonly GrpcService[];
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
@@ -54,6 +67,9 @@ export class GrpcServer {
       ...(options.maxConcurrentStreams > 0 && { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
     });
     this.#server.addService(pusherDefinition, { Push: this.#push } satisfies UntypedServiceImplementation);
+    this.#services = options.services ?? [];
+    for (const { definition, implementation } of this.#services) this.#server.addService(definition, implementation);
+    this.#health = new GrpcHealth(['logproto.Pusher', ...this.#services.map(({ name }) => name)]);
     this.#server.addService(this.#health.definition, this.#health.implementation);
   }
 
@@ -82,6 +98,7 @@ export class GrpcServer {
   async stop(deadline: AbortSignal): Promise<void> {
     this.#health.set('NOT_SERVING');
     this.#health.endWatches();
+    for (const service of this.#services) service.endStreams?.();
     const force = (): void => this.#server.forceShutdown();
     await new Promise<void>((resolve) => {
       // An error here says that the server was not running: nothing is left to wait for.
