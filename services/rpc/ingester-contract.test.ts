@@ -5,9 +5,10 @@ import { RegexError } from '../../logql/regex/index.ts';
 import type { Matcher, MatchOp } from '../../logql/syntax/ast.ts';
 import type { HeadColumns } from '../../storage/block/types.ts';
 import { ALL_TIME, batchOf, headRows, rowsOfRecent, type TestRow } from '../ingester/testdata/fixture.ts';
+import { startIngester } from '../ingester/testdata/started.ts';
 import { type IngesterClient, PushRejectedError, type RecentRequest } from './ingester.ts';
 import { encodePushBatch, type StreamBatch } from './push-batch.ts';
-import { serve, startIngester } from './testing/served-ingester.ts';
+import { serve } from './testing/served-ingester.ts';
 
 type Overrides = Parameters<typeof startIngester>[0];
 type Case = (client: IngesterClient) => Promise<void>;

@@ -1,9 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { silentLogger } from '../../../storage/host/logger.ts';
-import { Ingester } from '../../ingester/index.ts';
-import { FakeClock, ingesterOptions, MemorySink } from '../../ingester/testdata/fixture.ts';
 import { GrpcServer, type GrpcServerOptions } from '../grpc-server.ts';
 import type { IngesterClient } from '../ingester.ts';
 import { IngesterService, type IngesterServiceOptions } from '../ingester-service.ts';
@@ -47,27 +42,6 @@ export async function serve(
     [Symbol.asyncDispose]: async () => {
       remote.close();
       await server.stop(AbortSignal.abort());
-    },
-  };
-}
-
-export interface Started extends AsyncDisposable {
-  readonly ingester: Ingester;
-  readonly sink: MemorySink;
-}
-
-/** An ingester over a directory and a store of its own, on a clock that stands still. */
-export async function startIngester(overrides: Parameters<typeof ingesterOptions>[3] = {}): Promise<Started> {
-  const directory = await mkdtemp(join(tmpdir(), 'served-ingester-'));
-  const sink = new MemorySink();
-  const ingester = new Ingester(ingesterOptions(directory, sink, new FakeClock(), overrides));
-  await ingester.start();
-  return {
-    ingester,
-    sink,
-    [Symbol.asyncDispose]: async () => {
-      await ingester.stop(0);
-      await rm(directory, { recursive: true, force: true });
     },
   };
 }
