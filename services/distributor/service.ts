@@ -40,6 +40,8 @@ export interface DistributorOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly replicationFactor?: number;
+  /** Of one batch, where ingesters are other processes: half of what their gRPC servers take. Absent in one process. */
+  readonly maxBatchBytes?: number;
   /** `distributor.max_recv_msg_size`: bytes of a body as sent. */
   readonly maxReceivedBytes?: number;
   /** `distributor.max_decompressed_size`. */
@@ -246,7 +248,8 @@ export class Distributor {
         throw error;
       }
     };
-    await replicate(tenant, placed, this.#replicationFactor, send, this.#buffers);
+    const { maxBatchBytes = null } = this.#options;
+    await replicate(tenant, placed, { replicationFactor: this.#replicationFactor, maxBatchBytes }, send, this.#buffers);
   }
 
   #asPushError(error: unknown, tenant: string, signal?: AbortSignal): PushError {
