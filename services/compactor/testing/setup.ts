@@ -42,6 +42,7 @@ export interface SetupOptions {
   readonly ingesters?: readonly IngesterClient[];
   /** Absent: merges in this thread. */
   readonly merger?: SegmentMerger;
+  readonly isLeader?: () => boolean;
 }
 
 export interface Setup {
@@ -68,6 +69,7 @@ export async function startOver(store: ObjectStore, clock: Clock, options: Setup
       release: async () => {},
     },
     ingesters: () => options.ingesters ?? [],
+    isLeader: options.isLeader ?? (() => true),
     limits,
     requests,
     clock,
