@@ -1,22 +1,44 @@
 import type { Clock } from '../storage/host/clock.ts';
-import { type SegmentCatalog, wasReplaced } from '../storage/index/index.ts';
+import { createdMs, type SegmentCatalog, wasReplaced } from '../storage/index/index.ts';
 import type { ObjectStore } from '../storage/objectstore/index.ts';
-import { newSegmentId, writeSegment } from '../storage/segment/index.ts';
+import { newSegmentId, parseSegmentKey, segmentPrefix, writeSegment } from '../storage/segment/index.ts';
 import type { SegmentSeries, SegmentSink } from './ingester/index.ts';
+import { SEGMENT_NAMED_MS } from './rpc/recent-rows.ts';
+
+interface Named {
+  readonly key: string;
+  readonly untilMs: number;
+}
 
 /**
- * Where the ingester of this process stores: one object a segment, known to the catalog of this process at once. The
- * ingester's key is the segment's id, so that a write that is repeated lands on the same object.
+ * Where the ingester of this process stores: one object a segment, known to the catalog of this process, if it has one,
+ * at once, and named to others for a while. The ingester's key is the segment's id, so that a write that is repeated lands
+ * on the same object.
  */
 export class CatalogSink implements SegmentSink {
   readonly #store: ObjectStore;
-  readonly #catalog: SegmentCatalog;
+  readonly #catalog: SegmentCatalog | null;
   readonly #clock: Clock;
+  /** By tenant, in order of their end. */
+  readonly #named = new Map<string, Named[]>();
 
-  constructor(store: ObjectStore, catalog: SegmentCatalog, clock: Clock) {
+  constructor(store: ObjectStore, catalog: SegmentCatalog | null, clock: Clock) {
     this.#store = store;
     this.#catalog = catalog;
     this.#clock = clock;
+  }
+
+  /**
+   * Names what this ingester may have stored right before it started: all segments of late, whoever stored them.
+   * `catalog` was listed since then; only where others ask.
+   */
+  nameLatest(catalog: SegmentCatalog): void {
+    const nowMs = this.#clock.nowMs();
+    for (const tenant of catalog.tenants()) {
+      for (const { id, key } of catalog.segments(tenant)) {
+        if (nowMs - createdMs(id) <= SEGMENT_NAMED_MS) this.#name(tenant, key);
+      }
+    }
   }
 
   newKey(): string {
@@ -26,14 +48,47 @@ export class CatalogSink implements SegmentSink {
   async write(tenant: string, key: string, series: readonly SegmentSeries[]): Promise<{ publish(): void }> {
     const segment = writeSegment(tenant, series, this.#clock, key);
     await this.#store.put(segment.key, segment.pieces);
-    return { publish: () => this.#catalog.add(segment.key) };
+    return {
+      publish: () => {
+        this.#catalog?.add(segment.key);
+        this.#name(tenant, segment.key);
+      },
+    };
+  }
+
+  /** Keys of the tenant's segments that were published of late. */
+  published(tenant: string): readonly string[] {
+    return this.#prune(tenant).map(({ key }) => key);
   }
 
   /** The catalog was listed before the ingester asks. A segment that the compactor has replaced was there. */
   async exists(tenant: string, key: string): Promise<boolean> {
-    if (this.#catalog.segments(tenant).some((segment) => segment.id === key)) return true;
+    if (await this.#isListed(tenant, key)) return true;
     return wasReplaced(this.#store, tenant, key, (error) => {
       throw error; // without the note it would be a guess
     });
+  }
+
+  async #isListed(tenant: string, id: string): Promise<boolean> {
+    if (this.#catalog !== null) return this.#catalog.segments(tenant).some((segment) => segment.id === id);
+    for await (const { key } of this.#store.list(segmentPrefix(tenant)))
+      if (parseSegmentKey(key)?.id === id) return true;
+    return false;
+  }
+
+  #name(tenant: string, key: string): void {
+    const list = this.#prune(tenant);
+    list.push({ key, untilMs: this.#clock.nowMs() + SEGMENT_NAMED_MS });
+    this.#named.set(tenant, list);
+  }
+
+  #prune(tenant: string): Named[] {
+    const list = this.#named.get(tenant);
+    if (list === undefined) return [];
+    const nowMs = this.#clock.nowMs();
+    const gone = list.findIndex(({ untilMs }) => untilMs > nowMs);
+    if (gone === -1) this.#named.delete(tenant);
+    else if (gone > 0) list.splice(0, gone);
+    return gone === -1 ? [] : list;
   }
 }

@@ -40,6 +40,22 @@ export class QueryStats {
     this.subqueries = 0;
   }
 
+  /** Every figure by its name, for who adds up. */
+  counts(): Record<string, number> {
+    const numbers = Object.entries(this).filter((field): field is [string, number] => typeof field[1] === 'number');
+    return { ...Object.fromEntries(numbers), ...this.scan };
+  }
+
+  /** Adds the `counts` of another; names that are not known here are left out. */
+  add(counts: Readonly<Record<string, number>>): void {
+    const scan = this.scan as unknown as Record<string, number>;
+    const own = this as unknown as Record<string, unknown>;
+    for (const [name, value] of Object.entries(counts)) {
+      if (Object.hasOwn(scan, name)) scan[name]! += value;
+      else if (typeof own[name] === 'number') own[name] += value;
+    }
+  }
+
   get execSeconds(): number {
     return (performance.now() - this.#startMs) / 1000;
   }
