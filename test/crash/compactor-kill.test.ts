@@ -1,4 +1,7 @@
-/** The compactor as a process of its own over files, killed with SIGKILL at random moments: every row stays, once. */
+/**
+ * The compactor as a process of its own over files, killed with SIGKILL at random moments: every row stays, and
+ * what several writers stored ends as one copy.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,8 +16,12 @@ const ROUNDS = Number(process.env['LOPTR_COMPACTOR_ROUNDS'] ?? 12);
 const DAY_MS = 86_400_000;
 /** Each day is merged by itself, so that a run has many moments that matter. */
 const DAYS = 8;
+/** As many writers store the same rows. */
 const SEGMENTS_A_DAY = 3;
 const ROWS = 50;
+const STREAMS = 5;
+/** A day of a few rounds is more than one segment. */
+const MAX_SEGMENT_BYTES = 1500;
 /** Lines that the process writes, and how long after one of them it is killed at most. */
 const LINES = 4;
 const MAX_DELAY_MS = 25;
@@ -42,18 +49,20 @@ test('a compactor that is killed at random moments loses no row and doubles none
       if (isKilled) killed++;
       const restarted = await startObjectStore({ kind: 'filesystem', directory });
       const { catalog } = await startOver(restarted, clock);
-      assert.deepEqual(await rowsIn(catalog, restarted), expected, `round ${round}`);
+      assert.deepEqual([...new Set(await rowsIn(catalog, restarted))], expected, `round ${round}`);
       for await (const { key } of restarted.list('compactions/')) {
         if (isKilled && key.includes('/')) withNotes.add(round);
       }
     }
-    // Left alone, it brings the day into few segments, and still nothing is lost.
+    // Left alone, it brings the days into few segments, and every row is there once.
     const clockMs = NOON_MS + (DAYS + ROUNDS + 1) * DAY_MS;
     assert.equal(await compact(directory, clockMs, null), false);
     const store = await startObjectStore({ kind: 'filesystem', directory });
     const { catalog } = await startOver(store, new TestClock(clockMs));
     assert.deepEqual(await rowsIn(catalog, store), expected);
-    assert.ok(catalog.segments('team-a').length < (ROUNDS * DAYS * SEGMENTS_A_DAY) / 2);
+    const segments = catalog.segments('team-a').length;
+    assert.ok(segments > DAYS, 'days have several segments');
+    assert.ok(segments < (ROUNDS * DAYS * SEGMENTS_A_DAY) / 2, `${segments} segments`);
     t.diagnostic(
       `${ROUNDS} rounds, ${killed} killed, ${withNotes.size} with notes left, ${expected.length} rows, each there once`,
     );
@@ -64,18 +73,27 @@ test('a compactor that is killed at random moments loses no row and doubles none
   }
 });
 
-/** Segments of several days whose rows interleave in time, all different; returns the rows as `rowsIn` prints them. */
+/** Segments of several days, each day's of several writers with the same rows; returns the rows as `rowsIn` prints them. */
 async function addSegments(store: ObjectStore, clock: TestClock, round: number): Promise<string[]> {
   const rows: string[] = [];
-  for (let segment = 0; segment < DAYS * SEGMENTS_A_DAY; segment++) {
-    const startMs = NOON_MS + (segment % DAYS) * DAY_MS;
-    const lines = Array.from({ length: ROWS }, (_, r) => ({
-      ns: BigInt(startMs + r * 1000) * 1_000_000n + BigInt(segment),
-      line: `${round}/${segment} row ${r}`,
-    }));
-    await flush(store, clock, [[{ app: 'web' }, lines]]);
-    rows.push(...lines.map(({ ns, line }) => JSON.stringify([[['app', 'web']], String(ns), line, []])));
-    clock.ms += 1000;
+  for (let day = 0; day < DAYS; day++) {
+    const startMs = NOON_MS + day * DAY_MS;
+    const streams = Array.from({ length: STREAMS }, (_, s) => {
+      const lines = Array.from({ length: ROWS / STREAMS }, (_, r) => ({
+        ns: BigInt(startMs + r * 1000) * 1_000_000n + BigInt(s),
+        line: `${round}/${day} row ${r} of ${s}`,
+      }));
+      return [{ app: `web-${s}` }, lines] as const;
+    });
+    for (let writer = 0; writer < SEGMENTS_A_DAY; writer++) {
+      // One push did not reach every writer.
+      const own = streams.map(([labels, lines], s) => [labels, lines.filter((_, r) => r !== writer + s)] as const);
+      await flush(store, clock, own);
+      clock.ms += 1000;
+    }
+    for (const [{ app }, lines] of streams) {
+      rows.push(...lines.map(({ ns, line }) => JSON.stringify([[['app', app]], String(ns), line, []])));
+    }
   }
   return rows;
 }
@@ -83,7 +101,8 @@ async function addSegments(store: ObjectStore, clock: TestClock, round: number):
 /** Runs the compactor's process; kills it after one of its lines, unless it has ended by then. True: it was killed. */
 async function compact(directory: string, clockMs: number, kill: { line: number; afterMs: number } | null) {
   const file = join(import.meta.dirname, 'compactor-process.ts');
-  const child = spawn(process.execPath, [file, directory, String(clockMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = [file, directory, String(clockMs), String(MAX_SEGMENT_BYTES)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let lines = 0;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const before = lines;

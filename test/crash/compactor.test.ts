@@ -11,6 +11,7 @@ import {
   TestClock,
 } from '../../services/compactor/testing/setup.ts';
 import { CatalogSink } from '../../services/segment-sink.ts';
+import type { SegmentCatalog } from '../../storage/index/index.ts';
 import type { ObjectEntry, ObjectStore } from '../../storage/objectstore/index.ts';
 import { MemoryStore } from '../faults/memory-store.ts';
 
@@ -65,6 +66,23 @@ async function day(clock: TestClock): Promise<MemoryStore> {
   return store;
 }
 
+/** Three copies of a day's rows, of streams that fill several segments; of some pushes one writer has none. */
+async function replicas(clock: TestClock): Promise<MemoryStore> {
+  const store = new MemoryStore();
+  for (let i = 0; i < 2; i++) {
+    for (let writer = 0; writer < 3; writer++) {
+      clock.ms = NOON_MS + i * 5 * MINUTE_MS + writer;
+      const streams = ['a', 'b', 'c', 'd'].map((app, s) => {
+        const rows = Array.from({ length: 6 }, (_, r) => ({ ns: ns(NOON_MS + r * 60_000), line: `${app} ${i} ${r}` }));
+        return [{ app }, rows.filter((_, r) => (r + s) % 5 !== writer)] as const;
+      });
+      await flush(store, clock, streams);
+    }
+  }
+  clock.ms += 24 * HOUR_MS;
+  return store;
+}
+
 /** Runs over what is to be done and beyond the time for which replaced objects are kept. */
 async function runs(store: ObjectStore, clock: TestClock, options: SetupOptions): Promise<void> {
   const { compactor } = await startOver(store, clock, options);
@@ -79,9 +97,10 @@ async function stopEverywhere(
   prepare: (store: MemoryStore, clock: TestClock) => Promise<void>,
   /** Whether these rows may be what a restart finds, given those before and those at the end. */
   isRight: (found: string[], before: string[], after: string[]) => boolean,
+  make: (clock: TestClock) => Promise<MemoryStore> = day,
 ): Promise<void> {
   const clock = new TestClock();
-  const origin = await day(clock);
+  const origin = await make(clock);
   await prepare(origin, clock);
   const { catalog } = await startOver(origin, clock, options);
   const before = await rowsIn(catalog, origin);
@@ -118,6 +137,26 @@ describe('a compactor that is stopped at any call of the store', () => {
   it('loses no row and doubles none by merging', async () => {
     const equal = (found: string[], before: string[]) => JSON.stringify(found) === JSON.stringify(before);
     await stopEverywhere({}, async () => {}, equal);
+  });
+
+  it('loses no row by bringing copies together in several segments, and ends with one copy', async () => {
+    const config = { maxSegmentBytes: 400 };
+    const texts = (rows: readonly string[]) => JSON.stringify([...new Set(rows)]);
+    let several = 0;
+    await stopEverywhere(
+      { config },
+      async (store, clock) => {
+        const whole = new MemoryStore();
+        for (const [key, bytes] of store.objects) whole.objects.set(key, bytes);
+        const setup = await startOver(whole, clock, { config });
+        await setup.compactor.run();
+        several = setup.catalog.segmentCount;
+      },
+      (found, before, after) =>
+        texts(found) === texts(before) && new Set(after).size === after.length && texts(after) === texts(before),
+      replicas,
+    );
+    assert.ok(several > 2, `${several} segments took the place of the copies`);
   });
 
   it('has carried out a delete request in some segments, and does so in the others', async () => {
@@ -163,10 +202,13 @@ describe('a compactor that is stopped at any call of the store', () => {
 
 describe('compactors', () => {
   it('of two processes over one store do not disturb each other', async () => {
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 40; round++) {
       const clock = new TestClock();
-      const store = await day(clock);
-      const before = await rowsIn((await startOver(store, clock)).catalog, store);
+      const isReplicated = round >= 20;
+      const config = isReplicated ? { maxSegmentBytes: 400 } : {};
+      const store = await (isReplicated ? replicas : day)(clock);
+      const rows = async (catalog: SegmentCatalog) => [...new Set(await rowsIn(catalog, store))];
+      const before = await rows((await startOver(store, clock)).catalog);
       const slow = (delay: number): ObjectStore => {
         const wait = async () => {
           for (let i = 0; i < delay; i++) await Promise.resolve();
@@ -180,18 +222,20 @@ describe('compactors', () => {
           close: () => {},
         };
       };
-      const one = await startOver(slow(round % 5), clock);
-      const other = await startOver(slow((round * 7) % 11), clock);
+      const one = await startOver(slow(round % 5), clock, { config });
+      const other = await startOver(slow((round * 7) % 11), clock, { config });
       for (let i = 0; i < 4; i++) {
         await Promise.all([one.compactor.run(), other.compactor.run()]);
         for (const { catalog } of [one, other]) {
           await catalog.refresh();
-          assert.deepEqual(await rowsIn(catalog, store), before, `round ${round}, run ${i}`);
+          assert.deepEqual(await rows(catalog), before, `round ${round}, run ${i}`);
         }
         clock.ms += (round % 2 === 0 ? 1 : 10) * MINUTE_MS;
       }
+      clock.ms += 3 * HOUR_MS; // should both have given way each time
+      await one.compactor.run();
       const { catalog } = await startOver(store, clock);
-      assert.deepEqual(await rowsIn(catalog, store), before);
+      assert.deepEqual(await rowsIn(catalog, store), before, `round ${round}: one copy`);
     }
   });
 
