@@ -8,10 +8,17 @@ import { ContainsTest, EveryLine, IpTest, type LineTest, PatternTest, RegexTest 
 import type { Row, RowStage } from './row.ts';
 import { StageError } from './stage-error.ts';
 
+/** Of a filter's rows; what it did to those before counts half as much. */
+const REMEMBERED_ROWS = 1 << 16;
+
 /** `|= "a" or "b"`: any of the operands; `!= "a" or "b"`: none of them. */
 export class LineFilterStage implements RowStage {
   readonly #tests: readonly LineTest[];
   readonly #positive: boolean;
+  readonly #cost: number;
+  /** Rows that the filter was given and those that it kept, of late. */
+  #seen = 0;
+  #kept = 0;
 
   constructor(filter: LineFilter) {
     this.#positive = isPositive(filter.op);
@@ -20,11 +27,20 @@ export class LineFilterStage implements RowStage {
     this.#tests = filter.operands.map((operand) =>
       compileOperand(filter.op, isChain ? { fn: null, value: operand.value } : operand),
     );
+    this.#cost = this.#tests.reduce((sum, test) => sum + test.cost, 0);
   }
 
-  /** Filters of a block may run in any order: one that finds a text, and keeps few rows, spares others their work. */
-  get cost(): number {
-    return Math.max(...this.#tests.map((test) => test.cost)) + (this.#positive ? 0 : 1);
+  /**
+   * Filters of a block may run in any order. Ascending by this, each runs where it spares the others most: what it costs,
+   * over the share of rows that it drops.
+   */
+  get rank(): number {
+    return this.#cost / (1 - (this.#kept + 1) / (this.#seen + 2));
+  }
+
+  /** Whether the filter has looked at rows. */
+  get isKnown(): boolean {
+    return this.#seen > 0;
   }
 
   run(row: Row): boolean {
@@ -41,6 +57,12 @@ export class LineFilterStage implements RowStage {
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
       if (marks[row] === wanted) rows[kept++] = row;
+    }
+    this.#seen += count;
+    this.#kept += kept;
+    if (this.#seen > REMEMBERED_ROWS) {
+      this.#seen /= 2;
+      this.#kept /= 2;
     }
     return kept;
   }

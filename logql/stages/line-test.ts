@@ -9,8 +9,8 @@ import { decodeUtf8, encodeUtf8, isAscii } from './text.ts';
  * selected rows that match (others may be marked or not).
  */
 export abstract class LineTest {
-  /** A rank of what `mark` costs for a whole block. */
-  readonly cost: number = 2;
+  /** What `mark` costs for a whole block, in times of what a search for a text takes. */
+  readonly cost: number = 8;
 
   /** The line is `[start, end)` of a byte string. */
   abstract test(source: string, start: number, end: number): boolean;
@@ -37,13 +37,13 @@ export abstract class LineTest {
 /** Below this share of selected rows, looking at each beats searching the whole block. */
 const SELECTIVE_SHARE = 1 / 16;
 
-function isSelective(lines: BlockLines, count: number): boolean {
+export function isSelective(lines: BlockLines, count: number): boolean {
   return count < lines.block.rowCount * SELECTIVE_SHARE;
 }
 
 /** `|= "text"`. */
 export class ContainsTest extends LineTest {
-  override readonly cost = 0;
+  override readonly cost = 1;
   readonly #bytes: string;
   readonly #buffer: Buffer;
 
@@ -185,6 +185,8 @@ export class IpTest extends LineTest {
 
 /** Matches each line: `|= ""`. */
 export class EveryLine extends LineTest {
+  override readonly cost = 0;
+
   test(): boolean {
     return true;
   }

@@ -4,6 +4,7 @@ import type { Stage, Unwrap } from '../syntax/ast.ts';
 import { BlockLines } from './block-lines.ts';
 import { Groups } from './groups.ts';
 import { LineFilterStage } from './line-filter.ts';
+import { isSelective } from './line-test.ts';
 import { planStages } from './plan-stages.ts';
 import { Row, type RowStage } from './row.ts';
 import type { GroupingMode, GroupLabels, Pipeline } from './types.ts';
@@ -30,16 +31,18 @@ class StagePipeline implements Pipeline {
   value = 1;
   readonly #row = new Row();
   readonly #lines = new BlockLines();
-  readonly #blockFilters: readonly LineFilterStage[];
+  readonly #blockFilters: LineFilterStage[];
   readonly #stages: readonly RowStage[];
   readonly #unwrap: UnwrapStage | null;
   readonly #groups: Groups;
   readonly #readsLines: boolean;
   #marks = new Uint8Array(0);
+  /** So few rows of the open block are left that the text of each is made alone. */
+  #isSelective = false;
 
   constructor(options: PipelineOptions) {
     const plan = planStages(options, this.#row);
-    this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter)).sort((a, b) => a.cost - b.cost);
+    this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter));
     this.#stages = plan.stages;
     this.#unwrap = plan.unwrap;
     this.#readsLines = plan.readsLines;
@@ -51,6 +54,7 @@ class StagePipeline implements Pipeline {
 
   open(block: BlockColumns, stream: Labels): void {
     this.#lines.open(block);
+    this.#isSelective = false;
     this.#row.open(block, stream);
     this.#groups.openStream(stream);
   }
@@ -58,11 +62,22 @@ class StagePipeline implements Pipeline {
   filter(rows: Uint32Array, count: number): number {
     if (this.#blockFilters.length === 0) return count;
     if (this.#marks.length < this.#lines.block.rowCount) this.#marks = new Uint8Array(this.#lines.block.rowCount);
-    for (const filter of this.#blockFilters) {
+    for (const filter of this.#inOrder()) {
       if (count === 0) break;
       count = filter.filter(this.#lines, rows, count, this.#marks);
     }
+    this.#isSelective = isSelective(this.#lines, count);
     return count;
+  }
+
+  /** The filters in the order in which they cost least; at first each of them once in front, to see what it drops. */
+  #inOrder(): readonly LineFilterStage[] {
+    const filters = this.#blockFilters;
+    if (filters.length < 2) return filters;
+    filters.sort((a, b) => a.rank - b.rank);
+    const unknown = filters.findIndex((filter) => !filter.isKnown);
+    if (unknown > 0) filters.unshift(...filters.splice(unknown, 1));
+    return filters;
   }
 
   get hasFilters(): boolean {
@@ -76,7 +91,12 @@ class StagePipeline implements Pipeline {
   run(index: number): boolean {
     const row = this.#row;
     const starts = this.#lines.block.lineStarts;
-    row.begin(index, this.#readsLines ? this.#lines.text : '', starts[index]!, starts[index + 1]!);
+    if (this.#readsLines && this.#isSelective) {
+      const line = this.#lines.textOf(index);
+      row.begin(index, line, 0, line.length);
+    } else {
+      row.begin(index, this.#readsLines ? this.#lines.text : '', starts[index]!, starts[index + 1]!);
+    }
     for (const stage of this.#stages) if (!stage.run(row)) return false;
     if (this.#unwrap !== null && !this.#unwrap.run(row)) return false;
     this.value = this.#unwrap === null ? 1 : this.#unwrap.value;
