@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate, rootCertificates } from 'node:tls';
 import { noop } from 'cockatiel';
 import {
   CompareResult,
@@ -126,7 +127,6 @@ export async function createEtcdClient(options: EtcdOptions): Promise<EtcdClient
       // Otherwise a second can pass between two tries and two minutes later on.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 2000,
-      ...(tls.serverName && { 'grpc.ssl_target_name_override': tls.serverName }),
     },
     // Its circuit breaker would keep on refusing for seconds after etcd is back.
     faultHandling: { host: () => noop, global: noop },
@@ -136,19 +136,37 @@ export async function createEtcdClient(options: EtcdOptions): Promise<EtcdClient
   return new Etcd3Client(connection);
 }
 
-/** The part of etcd3's connections that its options do not reach. */
+/** The parts of etcd3's connections that its options do not reach. */
 interface Credentials {
-  verifyOptions?: { rejectUnauthorized?: boolean; checkServerIdentity?: unknown };
+  verifyOptions?: {
+    rejectUnauthorized?: boolean;
+    checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
+  };
+  _createSecureConnector?(target: { readonly path: string }, options: object, call: unknown): unknown;
 }
 
+/** Told to a server of which only the address is known: Node refuses to tell an address. */
+const NAMELESS = 'localhost';
+
 class Connection extends Etcd3 {
-  /** All connections share one object with the credentials, also those that ask for tokens. */
-  verify({ insecureSkipVerify }: EtcdTls): void {
-    if (!insecureSkipVerify) return;
+  /**
+   * Sets which certificate is expected, for all connections: they share one object with the credentials. Those that ask
+   * for tokens get none of the options of gRPC.
+   */
+  verify({ serverName, insecureSkipVerify = false }: EtcdTls): void {
     const { hosts } = this.pool as unknown as { hosts: readonly { channelCredentials: Credentials }[] };
-    const verifyOptions = hosts[0]?.channelCredentials.verifyOptions;
-    if (verifyOptions === undefined) throw new Error('etcd3 keeps its credentials elsewhere now');
-    verifyOptions.rejectUnauthorized = false;
+    const credentials = hosts[0]?.channelCredentials;
+    const connector = credentials?._createSecureConnector?.bind(credentials);
+    if (credentials === undefined || connector === undefined) throw new Error('etcd3 keeps its credentials elsewhere');
+    credentials._createSecureConnector = (target, options, call) => {
+      const name = serverName || target.path.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+      credentials.verifyOptions = {
+        rejectUnauthorized: !insecureSkipVerify,
+        checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
+      };
+      const told = isIP(name) === 0 ? name : NAMELESS;
+      return connector(target, { ...options, 'grpc.ssl_target_name_override': told }, call);
+    };
   }
 }
 

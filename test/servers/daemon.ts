@@ -47,6 +47,10 @@ export class Daemon {
     }
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** Resolves once the address gives an answer, whatever it is. */
   answers(url: string, withinMs = START_DEADLINE_MS): Promise<void> {
     return this.accepts(async () => {
@@ -70,6 +74,11 @@ export class Daemon {
         await sleep(50);
       }
     }
+  }
+
+  /** SIGSTOP and SIGCONT: as a machine that stands still. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
   /** A daemon that ignores SIGTERM gets SIGKILL. */

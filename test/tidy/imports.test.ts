@@ -60,7 +60,7 @@ test('heavy libraries are imported in one folder each', () => {
     [/^@aws-sdk\//, /^storage\/objectstore\//],
     [/^chevrotain/, /^logql\/syntax\//],
     [/^re2js/, /^logql\/regex\//],
-    [/^hashring/, /^services\/ring\//],
+    [/^(hashring|etcd3|cockatiel)$/, /^services\/ring\//],
     [/^pino/, /^services\/log\//],
     [/^ws$/, /^services\/(http|querier)\//],
     [/^yaml$/, /^services\/(access|config|http|ruler)\//],
