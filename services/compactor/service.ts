@@ -8,6 +8,7 @@ import type { ObjectStore } from '../../storage/objectstore/index.ts';
 import { headRef } from '../../storage/scan/units.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import { SEGMENT_NAMED_MS } from '../rpc/recent-rows.ts';
 import type { CompactorConfig } from './config.ts';
 import type { DeleteRequest } from './delete-request.ts';
 import type { DeleteRequests, KnownRequest } from './delete-requests.ts';
@@ -447,11 +448,11 @@ export class Compactor {
     this.metrics.oldestPending.set(Math.max(0, ageMs) / 1000);
   }
 
-  /** For queries under way, and for who copies the store meanwhile. */
+  /** For queries under way, for who is told of segments by the ingester that stored them, and for who copies the store. */
   #graceMs({ tenant }: Replacement): number {
     const { config, limits } = this.#o;
     const queriesMs = (limits.for(tenant).query_timeout || UNLIMITED_QUERY_MS) + GRACE_MS;
-    return Math.max(queriesMs, config.retentionDeleteDelayMs);
+    return Math.max(queriesMs, SEGMENT_NAMED_MS + GRACE_MS, config.retentionDeleteDelayMs);
   }
 }
 
