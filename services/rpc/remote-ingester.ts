@@ -1,14 +1,8 @@
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  credentials as grpcCredentials,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { type CallOptions, Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Labels } from '../../logql/labels.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import { systemClock } from '../../storage/host/clock.ts';
+import { channelSecurity, type GrpcClientTls } from './grpc-client-tls.ts';
 import {
   type IngesterClient,
   PushRejectedError,
@@ -56,10 +50,8 @@ export interface RemoteIngesterOptions extends RemoteIngesterSettings {
   readonly id: string;
   /** `host:port` */
   readonly address: string;
-  /** Plain text by default. */
-  readonly credentials?: ChannelCredentials;
-  /** The name that the certificate must have; by default the host of `address`. */
-  readonly serverName?: string;
+  /** Plain text when absent. */
+  readonly tls?: GrpcClientTls;
 }
 
 /** What the health service of an ingester says. `unreachable`: nothing. */
@@ -100,7 +92,9 @@ export class RemoteIngester implements IngesterClient {
     this.#pushTimeoutMs = options.pushTimeoutMs ?? 5000;
     this.#maxInflightBytes = options.maxInflightBytes ?? 64 * MB;
     this.#maxAnswerBytes = options.maxAnswerBytes ?? 512 * MB;
-    this.#client = new Client(options.address, options.credentials ?? grpcCredentials.createInsecure(), {
+    const security = channelSecurity(options.tls, options.address);
+    this.#client = new Client(options.address, security.credentials, {
+      ...security.options,
       'grpc.max_receive_message_length': options.maxReceiveBytes ?? 100 * MB,
       'grpc.max_send_message_length': options.maxSendBytes ?? 16 * MB,
       'grpc-node.flow_control_window': FLOW_CONTROL_BYTES,
@@ -115,10 +109,6 @@ export class RemoteIngester implements IngesterClient {
       // Between processes of one installation: neither a proxy for the internet nor settings from DNS.
       'grpc.enable_http_proxy': 0,
       'grpc.service_config_disable_resolution': 1,
-      ...(options.serverName && {
-        'grpc.ssl_target_name_override': options.serverName,
-        'grpc.default_authority': options.serverName,
-      }),
     });
   }
 
