@@ -10,11 +10,12 @@ import { silentLogger } from '../../storage/host/logger.ts';
 import { FilesystemStore } from '../../storage/objectstore/index.ts';
 import { PoolMerger } from '../../storage/scan/pool-merger.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
+import { FaultyStore } from '../../test/faults/faulty-store.ts';
 import { defaultLimits } from '../config/limits.ts';
 import { onlyIngester } from '../querier/ingester-set.ts';
 import { Querier, type QueryAnswer } from '../querier/querier.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
-import { flush, HOUR_MS, NOON_MS, type Setup, startOver, TestClock } from './testing/setup.ts';
+import { flush, HOUR_MS, NOON_MS, rowsIn, type Setup, startOver, TestClock } from './testing/setup.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'loptr-compactor-'));
 const objectStore = { kind: 'filesystem' as const, directory };
@@ -86,6 +87,8 @@ async function answers({ catalog, requests }: Setup, tenant: string): Promise<un
   return found;
 }
 
+const rowsOnce = async ({ catalog }: Setup, tenant: string) => new Set(await rowsIn(catalog, store, tenant));
+
 /** Rows late and early, repeated in a later segment, of one time and not, with metadata and without. */
 async function aDay(tenant: string): Promise<TestClock> {
   const clock = new TestClock();
@@ -111,7 +114,95 @@ async function aDay(tenant: string): Promise<TestClock> {
   return clock;
 }
 
+/** What three ingesters store of the same pushes: each cut as it likes, of some pushes one has none. */
+async function aDayOfThree(tenant: string): Promise<TestClock> {
+  const clock = new TestClock();
+  const apps = ['web', 'db', 'cache', 'mail'];
+  const heads = [0, 1, 2].map(() => new Map<string, TestRow[]>());
+  for (let push = 0; push < 120; push++) {
+    clock.ms = NOON_MS + push * 20_000;
+    const app = apps[push % apps.length]!;
+    const rows = Array.from({ length: 6 }, (_, i): TestRow => {
+      const number = push * 6 + (push % 5 === 0 ? 0 : i); // some are there twice in one push
+      return {
+        ns: ns(clock.ms - (push % 11 === 0 ? 600_000 : 0) + (number % 3) * 100),
+        line: `path=/p${number % 5} status=${number % 7 === 0 ? 500 : 200} took=${number}ms`,
+        ...(number % 3 === 0 ? { metadata: [['trace', `t${number}`]] as [string, string][] } : {}),
+      };
+    });
+    for (const [writer, head] of heads.entries()) {
+      if (push % 9 === writer) continue;
+      head.set(app, [...(head.get(app) ?? []), ...rows]);
+      if (push % (20 + 3 * writer) !== 7 * writer + 2) continue;
+      await flush(
+        store,
+        clock,
+        [...head].map(([name, own]) => [{ app: name }, own] as const),
+        tenant,
+      );
+      head.clear();
+    }
+  }
+  for (const head of heads) {
+    await flush(
+      store,
+      clock,
+      [...head].map(([name, own]) => [{ app: name }, own] as const),
+      tenant,
+    );
+  }
+  clock.ms += 24 * HOUR_MS;
+  return clock;
+}
+
 describe('answers of queries', () => {
+  it('are the same before, while and after the copies of several ingesters become one', async () => {
+    const tenant = 'three';
+    const clock = await aDayOfThree(tenant);
+    const config = { maxSegmentBytes: 3000 };
+    const stale = await startOver(store, clock);
+    const before = await answers(stale, tenant);
+    assert.ok(before.every((answer) => (answer as { length: number }).length > 0));
+    const gate = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    let notes = 0;
+    const held = new FaultyStore(store);
+    const put = held.put.bind(held);
+    held.put = async (key, pieces, signal) => {
+      // The note's second form: everything is stored, and nothing of it counts.
+      if (key.startsWith('compactions/') && ++notes === 2) {
+        reached.resolve();
+        await gate.promise;
+      }
+      return put(key, pieces, signal);
+    };
+    const setup = await startOver(held, clock, { merger, config });
+    const copies = setup.catalog.segments(tenant).length;
+    const run = setup.compactor.run();
+    await reached.promise;
+    const during = await startOver(store, clock);
+    assert.equal(during.catalog.segments(tenant).length, copies);
+    assert.deepEqual(await answers(during, tenant), before, 'while the outputs lie beside their sources');
+    gate.resolve();
+    await run;
+    const after = await startOver(store, clock);
+    const segments = after.catalog.segments(tenant).map(({ key }) => key);
+    assert.ok(segments.length > 2, `${segments.length} segments`);
+    assert.deepEqual((await rowsIn(after.catalog, store, tenant)).length, (await rowsOnce(stale, tenant)).size);
+    for (const { catalog, ...rest } of [stale, during, setup, after]) {
+      assert.deepEqual(await answers({ catalog, ...rest }, tenant), before);
+    }
+    await during.catalog.refreshReplaced();
+    await stale.catalog.refresh();
+    for (const { catalog, ...rest } of [stale, during]) {
+      assert.deepEqual(
+        catalog.segments(tenant).map(({ key }) => key),
+        segments,
+      );
+      assert.deepEqual(await answers({ catalog, ...rest }, tenant), before);
+    }
+  });
+
   it('are the same before and after compaction', async () => {
     const clock = await aDay('same');
     const setup = await startOver(store, clock, { merger });
