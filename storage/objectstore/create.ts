@@ -1,15 +1,26 @@
+import type { RangeCacheConfig } from './cached-store.ts';
 import { FilesystemStore, type FilesystemStoreConfig } from './filesystem-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { S3StoreConfig } from './s3-store.ts';
 
 /** Plain data, so that a worker thread can be handed it and make a store of its own. */
-export type ObjectStoreConfig = FilesystemStoreConfig | S3StoreConfig;
+export type ObjectStoreConfig = (FilesystemStoreConfig | S3StoreConfig) & {
+  /** For who reads the same ranges of segments again; absent: none is kept. */
+  readonly cache?: RangeCacheConfig | undefined;
+};
 
 /**
  * Touches nothing: the first call of the store does. The client of S3 is loaded only where it is asked for: it takes
  * 20 MB of memory in each thread.
  */
 export async function createObjectStore(config: ObjectStoreConfig): Promise<ObjectStore> {
+  const store = await createPlainStore(config);
+  if (config.cache === undefined) return store;
+  const { CachedStore } = await import('./cached-store.ts');
+  return CachedStore.create(store, config.cache);
+}
+
+async function createPlainStore(config: ObjectStoreConfig): Promise<ObjectStore> {
   switch (config.kind) {
     case 'filesystem':
       return new FilesystemStore(config);
@@ -24,7 +35,6 @@ export async function createObjectStore(config: ObjectStoreConfig): Promise<Obje
 
 /** As `createObjectStore`, for the process as a whole: also clears away what an earlier one left half written. */
 export async function startObjectStore(config: ObjectStoreConfig): Promise<ObjectStore> {
-  const store = await createObjectStore(config);
-  if (store instanceof FilesystemStore) await store.removeLeftovers();
-  return store;
+  if (config.kind === 'filesystem') await new FilesystemStore(config).removeLeftovers();
+  return createObjectStore(config);
 }

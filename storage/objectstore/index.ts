@@ -1,3 +1,4 @@
+export type { RangeCacheConfig } from './cached-store.ts';
 export { createObjectStore, type ObjectStoreConfig, startObjectStore } from './create.ts';
 export { FilesystemStore, type FilesystemStoreConfig } from './filesystem-store.ts';
 export {
