@@ -4,6 +4,8 @@ import type { Logger } from '../../storage/host/logger.ts';
 import { channelSecurity, type GrpcClientTls } from './grpc-client-tls.ts';
 import { type RemoteHealth, RemoteIngester, type RemoteIngesterSettings } from './remote-ingester.ts';
 
+export type { GrpcClientTls };
+
 export interface IngesterPoolOptions {
   /** Members whose connections are kept: all that the ring knows, whatever their state. */
   readonly members: () => Iterable<{ readonly id: string; readonly address: string }>;
