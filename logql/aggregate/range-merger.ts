@@ -144,10 +144,10 @@ export class RangeMerger {
   }
 
   #evaluateSamples(samples: SampleStore): Series[] {
-    const order = samplesInOrder(samples, this.#groups.length);
-    const values = Float64Array.from(order, (i) => samples.values[i]!);
-    const buckets = Uint32Array.from(order, (i) => samples.buckets[i]!);
-    const times = this.#kind === 'timed_samples' ? Float64Array.from(order, (i) => samples.times[i]!) : null;
+    const order = samplesInOrder(samples, this.#groups.length, this.#grid.bucketCount);
+    const values = gather(samples.values, order);
+    const buckets = gather(samples.buckets, order);
+    const times = this.#kind === 'timed_samples' ? gather(samples.times, order) : null;
     const rangeSeconds = Number(this.#scan.rangeNs) / 1e9;
     const result: Series[] = [];
     for (let from = 0; from < order.length; ) {
@@ -241,24 +241,43 @@ function cellValue(scan: RangeScan): (cells: CellColumns, i: number) => number {
   }
 }
 
-/** Sample numbers by group, bucket, time and arrival. */
-function samplesInOrder(samples: SampleStore, groupCount: number): Uint32Array {
+/** Sample numbers by group and bucket; where times matter also by time and arrival, which else make no difference. */
+function samplesInOrder(samples: SampleStore, groupCount: number, bucketCount: number): Uint32Array {
   const { groups, buckets, times, sequences, length } = samples;
-  const timed = times.length > 0;
-  const compare = (x: number, y: number): number =>
-    buckets[x]! - buckets[y]! || (timed ? times[x]! - times[y]! || sequences[x]! - sequences[y]! : 0) || x - y;
-
-  const ends = new Uint32Array(groupCount + 1);
-  for (let i = 0; i < length; i++) ends[groups[i]! + 1]!++;
-  for (let g = 0; g < groupCount; g++) ends[g + 1]! += ends[g]!;
-  const next = ends.slice();
+  const byBucket = placesBy(buckets, length, bucketCount);
+  const byGroup = placesBy(groups, length, groupCount);
+  const inBuckets = new Uint32Array(length);
+  for (let i = 0; i < length; i++) inBuckets[byBucket[buckets[i]!]!++] = i;
   const order = new Uint32Array(length);
-  for (let i = 0; i < length; i++) order[next[groups[i]!]!++] = i;
+  for (let i = 0; i < length; i++) {
+    const sample = inBuckets[i]!;
+    order[byGroup[groups[sample]!]!++] = sample;
+  }
+  if (times.length === 0) return order;
 
-  for (let g = 0; g < groupCount; g++) {
-    const members = order.subarray(ends[g], ends[g + 1]);
+  const compare = (x: number, y: number): number => times[x]! - times[y]! || sequences[x]! - sequences[y]! || x - y;
+  for (let from = 0; from < length; ) {
+    const first = order[from]!;
+    let to = from + 1;
+    while (to < length && groups[order[to]!] === groups[first] && buckets[order[to]!] === buckets[first]) to++;
+    const members = order.subarray(from, to);
     // Blocks mostly come in order of time.
     if (!members.every((sample, i) => i === 0 || compare(members[i - 1]!, sample) <= 0)) members.sort(compare);
+    from = to;
   }
   return order;
+}
+
+function gather<T extends Float64Array | Uint32Array>(column: T, order: Uint32Array): T {
+  const gathered = column.slice(0, order.length) as T;
+  for (let i = 0; i < order.length; i++) gathered[i] = column[order[i]!]!;
+  return gathered;
+}
+
+/** Per number below `bound`, where its first one stands once `keys` are sorted. */
+function placesBy(keys: Uint32Array, length: number, bound: number): Uint32Array {
+  const places = new Uint32Array(bound + 1);
+  for (let i = 0; i < length; i++) places[keys[i]! + 1]!++;
+  for (let k = 0; k < bound; k++) places[k + 1]! += places[k]!;
+  return places;
 }

@@ -1,7 +1,7 @@
 import { decodeLabelValue, decodeUtf8 } from './text.ts';
 
 /**
- * Steps over JSON in a byte string without building values. The notion of JSON is that of the scanner that Loki uses
+ * Steps over JSON in bytes without building values. The notion of JSON is that of the scanner that Loki uses
  * (github.com/buger/jsonparser): strings end at the first quote that is not escaped, brackets are counted, a bare
  * token is judged by its first character, and nothing is checked that need not be looked at. Its error texts are part
  * of answers (`__error_details__`).
@@ -27,18 +27,19 @@ const BACKSLASH = 0x5c;
 export type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array';
 
 /** Index of the first character at or after `at` that is no white space; -1 when there is none. */
-export function skipSpace(source: string, at: number, end: number): number {
+export function skipSpace(bytes: Uint8Array, at: number, end: number): number {
   for (; at < end; at++) {
-    const c = source.charCodeAt(at);
+    const c = bytes[at]!;
+    if (c > 0x20) return at;
     if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return at;
   }
   return -1;
 }
 
 /** Index of the quote that closes the string whose content starts at `at`; -1 when there is none. */
-export function closingQuote(source: string, at: number, end: number): number {
+export function closingQuote(bytes: Uint8Array, at: number, end: number): number {
   for (; at < end; at++) {
-    const c = source.charCodeAt(at);
+    const c = bytes[at];
     if (c === QUOTE) return at;
     if (c === BACKSLASH) at++;
   }
@@ -46,12 +47,12 @@ export function closingQuote(source: string, at: number, end: number): number {
 }
 
 /** Index after the bracket that closes the one at `at`; -1 when there is none. Brackets in strings do not count. */
-export function blockEnd(source: string, at: number, end: number, open: number, close: number): number {
+export function blockEnd(bytes: Uint8Array, at: number, end: number, open: number, close: number): number {
   let level = 0;
   for (; at < end; at++) {
-    const c = source.charCodeAt(at);
+    const c = bytes[at];
     if (c === QUOTE) {
-      at = closingQuote(source, at + 1, end);
+      at = closingQuote(bytes, at + 1, end);
       if (at < 0) return -1;
     } else if (c === open) {
       level++;
@@ -65,6 +66,8 @@ export function blockEnd(source: string, at: number, end: number, open: number, 
 /** What `readValue` found; one object is used again and again. */
 export interface JsonValue {
   type: JsonType;
+  /** Whether there is a backslash in the string. */
+  hasEscapes: boolean;
   /** Content: without quotes for strings, with brackets for arrays and objects. */
   start: number;
   end: number;
@@ -73,42 +76,50 @@ export interface JsonValue {
 }
 
 /** Reads the extent of the value that starts at the first non-space at or after `at`. Returns an error text or null. */
-export function readValue(source: string, at: number, end: number, value: JsonValue): string | null {
-  at = skipSpace(source, at, end);
+export function readValue(bytes: Uint8Array, at: number, end: number, value: JsonValue): string | null {
+  at = skipSpace(bytes, at, end);
   if (at < 0) return JSON_ERRORS.malformed;
-  const c = source.charCodeAt(at);
+  const c = bytes[at]!;
   value.start = at;
   if (c === QUOTE) {
-    const close = closingQuote(source, at + 1, end);
-    if (close < 0) return JSON_ERRORS.string;
+    value.start = ++at;
+    value.hasEscapes = false;
+    for (; at < end; at++) {
+      const b = bytes[at];
+      if (b === QUOTE) break;
+      if (b === BACKSLASH) {
+        value.hasEscapes = true;
+        at++;
+      }
+    }
+    if (at >= end) return JSON_ERRORS.string;
     value.type = 'string';
-    value.start = at + 1;
-    value.end = close;
-    value.next = close + 1;
+    value.end = at;
+    value.next = at + 1;
     return null;
   }
   if (c === OPEN_BRACE || c === OPEN_BRACKET) {
     const isObject = c === OPEN_BRACE;
-    const after = blockEnd(source, at, end, c, isObject ? CLOSE_BRACE : CLOSE_BRACKET);
+    const after = blockEnd(bytes, at, end, c, isObject ? CLOSE_BRACE : CLOSE_BRACKET);
     if (after < 0) return isObject ? JSON_ERRORS.object : JSON_ERRORS.array;
     value.type = isObject ? 'object' : 'array';
     value.end = after;
     value.next = after;
     return null;
   }
-  const after = bareEnd(source, at, end);
+  const after = bareEnd(bytes, at, end);
   value.end = after;
   value.next = after;
   if ((c >= 0x30 && c <= 0x39) || c === 0x2d) value.type = 'number';
-  else if (isWord(source, at, after, 'true') || isWord(source, at, after, 'false')) value.type = 'boolean';
-  else if (isWord(source, at, after, 'null')) value.type = 'null';
+  else if (isWord(bytes, at, after, 'true') || isWord(bytes, at, after, 'false')) value.type = 'boolean';
+  else if (isWord(bytes, at, after, 'null')) value.type = 'null';
   else return JSON_ERRORS.bare;
   return null;
 }
 
-function bareEnd(source: string, at: number, end: number): number {
+function bareEnd(bytes: Uint8Array, at: number, end: number): number {
   for (; at < end; at++) {
-    const c = source.charCodeAt(at);
+    const c = bytes[at];
     if (
       c === 0x20 ||
       c === 0x0a ||
@@ -124,14 +135,21 @@ function bareEnd(source: string, at: number, end: number): number {
   return end;
 }
 
-function isWord(source: string, start: number, end: number, word: string): boolean {
-  return end - start === word.length && source.startsWith(word, start);
+function isWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
+  if (end - start !== word.length) return false;
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word.charCodeAt(i)) return false;
+  return true;
 }
 
-/** The text of a JSON string's content; '' when an escape is invalid. */
-export function unquoteJson(source: string, start: number, end: number): string {
+/** A value for `readValue` to set. */
+export function newJsonValue(): JsonValue {
+  return { type: 'null', hasEscapes: false, start: 0, end: 0, next: 0 };
+}
+
+/** The text of a string that `readValue` found; '' when an escape is invalid. `source`: what it read, as a byte string. */
+export function unquoteJson(source: string, { start, end, hasEscapes }: JsonValue): string {
   const raw = source.slice(start, end);
-  if (!raw.includes('\\')) return decodeLabelValue(raw);
+  if (!hasEscapes) return decodeLabelValue(raw);
   const bytes = unescapeJson(raw);
   return bytes === null ? '' : decodeLabelValue(bytes);
 }

@@ -4,8 +4,8 @@ import {
   COLON,
   COMMA,
   closingQuote,
-  type JsonValue,
   keyText,
+  newJsonValue,
   OPEN_BRACE,
   QUOTE,
   readValue,
@@ -62,52 +62,54 @@ function logfmtFields(source: string, isTaken: (name: string) => boolean): Map<s
 class JsonReader {
   readonly fields = new Map<string, LineField>();
   readonly #source: string;
+  readonly #bytes: Uint8Array;
   readonly #isTaken: (name: string) => boolean;
-  readonly #value: JsonValue = { type: 'null', start: 0, end: 0, next: 0 };
+  readonly #value = newJsonValue();
   readonly #keys: string[] = [];
 
   constructor(source: string, isTaken: (name: string) => boolean) {
     this.#source = source;
+    this.#bytes = Buffer.from(source, 'latin1');
     this.#isTaken = isTaken;
   }
 
   /** Reads the object at `at`; returns the index behind it, -1 when it is malformed. */
   readObject(at: number, prefix: string, depth: number): number {
-    const source = this.#source;
-    const end = source.length;
-    at = skipSpace(source, at, end);
-    if (at < 0 || source.charCodeAt(at) !== OPEN_BRACE) return -1;
-    at = skipSpace(source, at + 1, end);
-    while (at >= 0 && source.charCodeAt(at) !== CLOSE_BRACE) {
-      at = skipSpace(source, this.#readMember(at, prefix, depth), end);
-      if (at < 0 || source.charCodeAt(at) === CLOSE_BRACE) break;
-      if (source.charCodeAt(at) !== COMMA) return -1;
-      at = skipSpace(source, at + 1, end);
+    const bytes = this.#bytes;
+    const end = bytes.length;
+    at = skipSpace(bytes, at, end);
+    if (at < 0 || bytes[at] !== OPEN_BRACE) return -1;
+    at = skipSpace(bytes, at + 1, end);
+    while (at >= 0 && bytes[at] !== CLOSE_BRACE) {
+      at = skipSpace(bytes, this.#readMember(at, prefix, depth), end);
+      if (at < 0 || bytes[at] === CLOSE_BRACE) break;
+      if (bytes[at] !== COMMA) return -1;
+      at = skipSpace(bytes, at + 1, end);
     }
     return at < 0 ? -1 : at + 1;
   }
 
   /** The index behind the member at `at`; beyond the end when it is malformed, where no space ends. */
   #readMember(at: number, prefix: string, depth: number): number {
-    const source = this.#source;
-    const end = source.length;
-    if (source.charCodeAt(at) !== QUOTE) return MALFORMED;
-    const close = closingQuote(source, at + 1, end);
-    const key = close < 0 ? null : keyText(source.slice(at + 1, close));
+    const bytes = this.#bytes;
+    const end = bytes.length;
+    if (bytes[at] !== QUOTE) return MALFORMED;
+    const close = closingQuote(bytes, at + 1, end);
+    const key = close < 0 ? null : keyText(this.#source.slice(at + 1, close));
     if (key === null) return MALFORMED;
-    at = skipSpace(source, close + 1, end);
-    if (at < 0 || source.charCodeAt(at) !== COLON) return MALFORMED;
-    at = skipSpace(source, at + 1, end);
+    at = skipSpace(bytes, close + 1, end);
+    if (at < 0 || bytes[at] !== COLON) return MALFORMED;
+    at = skipSpace(bytes, at + 1, end);
     if (at < 0) return MALFORMED;
     const name = joinLabelName(prefix, key);
-    if (source.charCodeAt(at) === OPEN_BRACE && depth < MAX_DEPTH) {
-      if (blockEnd(source, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return MALFORMED;
+    if (bytes[at] === OPEN_BRACE && depth < MAX_DEPTH) {
+      if (blockEnd(bytes, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return MALFORMED;
       this.#keys.push(key);
       const next = this.readObject(at, name, depth + 1);
       this.#keys.pop();
       return next < 0 ? MALFORMED : next;
     }
-    if (readValue(source, at, end, this.#value) !== null) return MALFORMED;
+    if (readValue(bytes, at, end, this.#value) !== null) return MALFORMED;
     if (name !== '') this.#keep(name, key);
     return this.#value.next;
   }
@@ -118,7 +120,7 @@ class JsonReader {
     const name = this.#isTaken(plain) ? plain + DUPLICATE_SUFFIX : plain;
     if (this.fields.has(name)) return;
     const source = this.#source;
-    const value = type === 'string' ? unquoteJson(source, start, end) : source.slice(start, end);
+    const value = type === 'string' ? unquoteJson(source, this.#value) : source.slice(start, end);
     this.fields.set(name, { value, path: this.#pathOf(key) });
   }
 

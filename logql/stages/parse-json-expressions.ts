@@ -10,6 +10,7 @@ import {
   JSON_ERRORS,
   type JsonValue,
   keyText,
+  newJsonValue,
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
@@ -41,7 +42,10 @@ export class JsonExpressionStage implements RowStage {
   readonly #found: Uint8Array;
   /** Key by level of the place that the pass is at; null where it is of no interest. */
   readonly #place: (string | null)[];
-  readonly #value: JsonValue = { type: 'null', start: 0, end: 0, next: 0 };
+  readonly #value = newJsonValue();
+  /** The line at hand lies in these. */
+  #source = '';
+  #bytes: Uint8Array = NO_BYTES;
   #missing = 0;
 
   constructor(parser: JsonParser, row: Row) {
@@ -58,30 +62,33 @@ export class JsonExpressionStage implements RowStage {
 
   run(row: Row): boolean {
     if (row.start === row.end) return true;
-    const first = row.source.charCodeAt(row.start);
+    this.#source = row.source;
+    this.#bytes = row.bytes;
+    const first = this.#bytes[row.start];
     if (first !== QUOTE && first !== OPEN_BRACE && first !== OPEN_BRACKET) {
       row.fail(JSON_PARSER_ERROR, '');
       return true;
     }
     this.#found.fill(0);
     this.#missing = this.#extractions.length;
-    this.#scan(row, row.source, row.start, row.end);
+    this.#scan(row, row.start, row.end);
     if (this.#missing > 0) {
       for (const { id } of this.#extractions) if (row.get(id) === undefined) row.set(id, '');
     }
     return true;
   }
 
-  #scan(row: Row, source: string, at: number, end: number): void {
+  #scan(row: Row, at: number, end: number): void {
+    const bytes = this.#bytes;
     let level = 0;
     for (; at < end && this.#missing > 0; at++) {
-      switch (source.charCodeAt(at)) {
+      switch (bytes[at]) {
         case QUOTE: {
-          const close = closingQuote(source, at + 1, end);
+          const close = closingQuote(bytes, at + 1, end);
           if (close < 0) return;
-          const next = skipSpace(source, close + 1, end);
+          const next = skipSpace(bytes, close + 1, end);
           if (next < 0) return;
-          if (source.charCodeAt(next) !== COLON) {
+          if (bytes[next] !== COLON) {
             at = next - 1;
             break;
           }
@@ -89,7 +96,7 @@ export class JsonExpressionStage implements RowStage {
             row.fail(JSON_PARSER_ERROR, JSON_ERRORS.malformed);
             return;
           }
-          if (level <= this.#depth && !this.#atKey(row, source, at + 1, close, next, level, end)) return;
+          if (level <= this.#depth && !this.#atKey(row, at + 1, close, next, level, end)) return;
           at = next;
           break;
         }
@@ -106,8 +113,8 @@ export class JsonExpressionStage implements RowStage {
             return;
           }
           const after = this.#wantsItems(level)
-            ? this.#scanArray(row, source, at, end, level)
-            : blockEnd(source, at, end, OPEN_BRACKET, CLOSE_BRACKET);
+            ? this.#scanArray(row, at, end, level)
+            : blockEnd(bytes, at, end, OPEN_BRACKET, CLOSE_BRACKET);
           if (after < 0) return;
           at = after - 1;
           break;
@@ -117,8 +124,8 @@ export class JsonExpressionStage implements RowStage {
   }
 
   /** At `"key" :`. False when the line is broken. */
-  #atKey(row: Row, source: string, start: number, close: number, colon: number, level: number, end: number): boolean {
-    let key = source.slice(start, close);
+  #atKey(row: Row, start: number, close: number, colon: number, level: number, end: number): boolean {
+    let key = this.#source.slice(start, close);
     if (key.includes('\\')) {
       const text = keyText(key);
       if (text === null) return false;
@@ -128,7 +135,7 @@ export class JsonExpressionStage implements RowStage {
     for (let i = 0; i < this.#extractions.length; i++) {
       const extraction = this.#extractions[i]!;
       if (this.#found[i] === 1 || extraction.steps.length !== level || !this.#isAt(extraction, level)) continue;
-      this.#take(row, i, source, colon + 1, end);
+      this.#take(row, i, colon + 1, end);
     }
     return true;
   }
@@ -150,28 +157,29 @@ export class JsonExpressionStage implements RowStage {
   }
 
   /** Goes through the items of the array at `at`. Returns the index after it, -1 when it has no end. */
-  #scanArray(row: Row, source: string, at: number, end: number, level: number): number {
+  #scanArray(row: Row, at: number, end: number, level: number): number {
+    const bytes = this.#bytes;
     const value = this.#value;
-    let next = skipSpace(source, at + 1, end);
+    let next = skipSpace(bytes, at + 1, end);
     if (next < 0) return -1;
-    if (source.charCodeAt(next) === CLOSE_BRACKET) return next + 1;
+    if (bytes[next] === CLOSE_BRACKET) return next + 1;
     for (let index = 0; ; index++) {
-      if (readValue(source, next, end, value) !== null) return -1;
+      if (readValue(bytes, next, end, value) !== null) return -1;
       const isString = value.type === 'string';
       const start = isString ? value.start - 1 : value.start;
       const after = value.next;
       for (let i = 0; i < this.#extractions.length; i++) {
         const extraction = this.#extractions[i]!;
         if (!this.#wantsItem(extraction, i, level) || extraction.steps[level] !== index) continue;
-        const place = findSteps(source, start, after, extraction, level + 1);
-        if (place >= 0) this.#take(row, i, source, place, after);
+        const place = findSteps(this.#source, bytes, start, after, extraction, level + 1);
+        if (place >= 0) this.#take(row, i, place, after);
         else this.#miss(i);
       }
-      next = skipSpace(source, after, end);
+      next = skipSpace(bytes, after, end);
       if (next < 0) return -1;
-      if (source.charCodeAt(next) === CLOSE_BRACKET) return next + 1;
-      if (source.charCodeAt(next) !== COMMA) return -1;
-      next = skipSpace(source, next + 1, end);
+      if (bytes[next] === CLOSE_BRACKET) return next + 1;
+      if (bytes[next] !== COMMA) return -1;
+      next = skipSpace(bytes, next + 1, end);
       if (next < 0) return -1;
     }
   }
@@ -180,53 +188,62 @@ export class JsonExpressionStage implements RowStage {
     this.#found[i] = 1;
   }
 
-  #take(row: Row, i: number, source: string, at: number, end: number): void {
+  #take(row: Row, i: number, at: number, end: number): void {
     this.#found[i] = 1;
     const value = this.#value;
-    const error = readValue(source, at, end, value);
+    const error = readValue(this.#bytes, at, end, value);
     if (error !== null) {
       row.fail(JSON_PARSER_ERROR, error);
       return;
     }
     this.#missing--;
-    row.setParsed(row.parserId(this.#extractions[i]!.id), textOf(source, value));
+    row.setParsed(row.parserId(this.#extractions[i]!.id), textOf(this.#source, value));
   }
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 function textOf(source: string, value: JsonValue): string {
   if (value.type === 'null') return '';
-  if (value.type === 'string') return unquoteJson(source, value.start, value.end);
+  if (value.type === 'string') return unquoteJson(source, value);
   return decodeLabelValue(source.slice(value.start, value.end));
 }
 
 /** Start of the value that the steps from `step` on lead to within the value at `at`, or -1. */
-function findSteps(source: string, at: number, end: number, extraction: Extraction, step: number): number {
-  const value: JsonValue = { type: 'null', start: 0, end: 0, next: 0 };
+function findSteps(
+  source: string,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  extraction: Extraction,
+  step: number,
+): number {
+  const value = newJsonValue();
   for (; step < extraction.steps.length; step++) {
     const wanted = extraction.steps[step]!;
-    const open = source.charCodeAt(at);
+    const open = bytes[at];
     if (open !== (typeof wanted === 'number' ? OPEN_BRACKET : OPEN_BRACE)) return -1;
     const close = typeof wanted === 'number' ? CLOSE_BRACKET : CLOSE_BRACE;
-    let next = skipSpace(source, at + 1, end);
+    let next = skipSpace(bytes, at + 1, end);
     let found = -1;
-    for (let index = 0; next >= 0 && source.charCodeAt(next) !== close; index++) {
+    for (let index = 0; next >= 0 && bytes[next] !== close; index++) {
       let isWanted = index === wanted;
       if (typeof wanted === 'string') {
-        const quote = source.charCodeAt(next) === QUOTE ? closingQuote(source, next + 1, end) : -1;
+        const quote = bytes[next] === QUOTE ? closingQuote(bytes, next + 1, end) : -1;
         if (quote < 0) return -1;
         isWanted = keyText(source.slice(next + 1, quote)) === wanted;
-        next = skipSpace(source, quote + 1, end);
-        if (next < 0 || source.charCodeAt(next) !== COLON) return -1;
-        next = skipSpace(source, next + 1, end);
+        next = skipSpace(bytes, quote + 1, end);
+        if (next < 0 || bytes[next] !== COLON) return -1;
+        next = skipSpace(bytes, next + 1, end);
       }
       if (next < 0) return -1;
       if (isWanted) {
         found = next;
         break;
       }
-      if (readValue(source, next, end, value) !== null) return -1;
-      next = skipSpace(source, value.next, end);
-      if (next >= 0 && source.charCodeAt(next) === COMMA) next = skipSpace(source, next + 1, end);
+      if (readValue(bytes, next, end, value) !== null) return -1;
+      next = skipSpace(bytes, value.next, end);
+      if (next >= 0 && bytes[next] === COMMA) next = skipSpace(bytes, next + 1, end);
     }
     if (found < 0) return -1;
     at = found;

@@ -5,8 +5,8 @@ import {
   COMMA,
   closingQuote,
   JSON_ERRORS,
-  type JsonValue,
   keyText,
+  newJsonValue,
   OPEN_BRACE,
   QUOTE,
   readValue,
@@ -35,7 +35,7 @@ const MAX_DEPTH = 128;
 export class JsonStage implements RowStage {
   readonly #root = new KeyNode('', '', -1, false, true);
   readonly #needed: NeededLabels | null;
-  readonly #value: JsonValue = { type: 'null', start: 0, end: 0, next: 0 };
+  readonly #value = newJsonValue();
   readonly #parents: KeyNode[] = [];
 
   constructor(needed: NeededLabels | null) {
@@ -43,13 +43,13 @@ export class JsonStage implements RowStage {
   }
 
   run(row: Row): boolean {
-    const error = this.#flatten(row, row.source, row.start, row.end);
+    const error = this.#flatten(row, row.source, row.bytes, row.start, row.end);
     if (error === UNEXPECTED) return false;
     if (error !== null) row.fail(JSON_PARSER_ERROR, error);
     return true;
   }
 
-  #flatten(row: Row, source: string, at: number, end: number): string | null {
+  #flatten(row: Row, source: string, bytes: Uint8Array, at: number, end: number): string | null {
     const value = this.#value;
     const parents = this.#parents;
     let missing = this.#needed === null ? -1 : this.#needed.names.size;
@@ -61,15 +61,15 @@ export class JsonStage implements RowStage {
     for (;;) {
       if (state === OBJECT) {
         // At an opening brace, or what should be one.
-        at = skipSpace(source, at, end);
-        if (at < 0 || source.charCodeAt(at) !== OPEN_BRACE) return JSON_ERRORS.object;
-        at = skipSpace(source, at + 1, end);
+        at = skipSpace(bytes, at, end);
+        if (at < 0 || bytes[at] !== OPEN_BRACE) return JSON_ERRORS.object;
+        at = skipSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.malformed;
-        state = source.charCodeAt(at) === CLOSE_BRACE ? AFTER_VALUE : KEY;
+        state = bytes[at] === CLOSE_BRACE ? AFTER_VALUE : KEY;
       } else if (state === AFTER_VALUE) {
-        at = skipSpace(source, at, end);
+        at = skipSpace(bytes, at, end);
         if (at < 0) return JSON_ERRORS.array;
-        const c = source.charCodeAt(at);
+        const c = bytes[at];
         if (c === CLOSE_BRACE) {
           if (depth === 0) return null;
           depth--;
@@ -78,37 +78,37 @@ export class JsonStage implements RowStage {
           continue;
         }
         if (c !== COMMA) return JSON_ERRORS.object;
-        at = skipSpace(source, at + 1, end);
+        at = skipSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.array;
-        if (source.charCodeAt(at) === CLOSE_BRACE) continue;
+        if (bytes[at] === CLOSE_BRACE) continue;
         state = KEY;
       }
 
       if (state !== KEY) continue;
-      if (source.charCodeAt(at) !== QUOTE) return JSON_ERRORS.object;
-      let key = node.expected(source, at + 1, end);
+      if (bytes[at] !== QUOTE) return JSON_ERRORS.object;
+      let key = node.expected(bytes, at + 1, end);
       let close: number;
       if (key !== null) {
         close = at + 1 + key.raw.length;
       } else {
-        close = closingQuote(source, at + 1, end);
+        close = closingQuote(bytes, at + 1, end);
         if (close < 0) return JSON_ERRORS.malformed;
         key = this.#key(row, node, source.slice(at + 1, close));
         if (key === null) return JSON_ERRORS.escape;
       }
-      at = skipSpace(source, close + 1, end);
-      if (at < 0 || source.charCodeAt(at) !== COLON) return JSON_ERRORS.malformed;
+      at = skipSpace(bytes, close + 1, end);
+      if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
 
-      at = skipSpace(source, at + 1, end);
-      if (at >= 0 && source.charCodeAt(at) === OPEN_BRACE && key.hasWantedBelow && depth < MAX_DEPTH) {
-        if (blockEnd(source, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return JSON_ERRORS.object;
+      at = skipSpace(bytes, at + 1, end);
+      if (at >= 0 && bytes[at] === OPEN_BRACE && key.hasWantedBelow && depth < MAX_DEPTH) {
+        if (blockEnd(bytes, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return JSON_ERRORS.object;
         parents[depth++] = node;
         node = key;
         node.cursor = 0;
         state = OBJECT;
         continue;
       }
-      const error = at < 0 ? JSON_ERRORS.malformed : readValue(source, at, end, value);
+      const error = at < 0 ? JSON_ERRORS.malformed : readValue(bytes, at, end, value);
       if (error !== null) return error;
       at = value.next;
       state = AFTER_VALUE;
@@ -116,10 +116,7 @@ export class JsonStage implements RowStage {
       const id = row.parserId(key.id);
       if (row.isParsed(id)) continue;
       if (this.#needed !== null && !this.#needed.has(row.names[id]!)) continue;
-      row.setParsed(
-        id,
-        value.type === 'string' ? unquoteJson(source, value.start, value.end) : source.slice(value.start, value.end),
-      );
+      row.setParsed(id, value.type === 'string' ? unquoteJson(source, value) : source.slice(value.start, value.end));
       if (!row.meetsExpectation(id)) return UNEXPECTED;
       if (--missing === 0) return null;
     }
@@ -150,6 +147,7 @@ const AFTER_VALUE = 2;
 class KeyNode {
   /** The key between its quotes, as it stands in lines. */
   readonly raw: string;
+  readonly #bytes: Uint8Array;
   /** Label name of the path up to here. */
   readonly name: string;
   readonly id: number;
@@ -162,17 +160,20 @@ class KeyNode {
 
   constructor(raw: string, name: string, id: number, isWanted: boolean, hasWantedBelow: boolean) {
     this.raw = raw;
+    this.#bytes = new Uint8Array(Buffer.from(raw, 'latin1'));
     this.name = name;
     this.id = id;
     this.isWanted = isWanted;
     this.hasWantedBelow = hasWantedBelow;
   }
 
-  expected(source: string, at: number, end: number): KeyNode | null {
-    const next = this.#children[this.cursor];
-    if (next === undefined) return null;
-    const close = at + next.raw.length;
-    if (close >= end || source.charCodeAt(close) !== QUOTE || !source.startsWith(next.raw, at)) return null;
+  expected(bytes: Uint8Array, at: number, end: number): KeyNode | null {
+    if (this.cursor >= this.#children.length) return null;
+    const next = this.#children[this.cursor]!;
+    const key = next.#bytes;
+    const close = at + key.length;
+    if (close >= end || bytes[close] !== QUOTE) return null;
+    for (let i = 0; i < key.length; i++) if (bytes[at + i] !== key[i]) return null;
     this.cursor++;
     return next;
   }

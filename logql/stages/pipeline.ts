@@ -95,7 +95,8 @@ class StagePipeline implements Pipeline {
       const line = this.#lines.textOf(index);
       row.begin(index, line, 0, line.length);
     } else {
-      row.begin(index, this.#readsLines ? this.#lines.text : '', starts[index]!, starts[index + 1]!);
+      const lines = this.#lines;
+      row.begin(index, this.#readsLines ? lines.text : '', starts[index]!, starts[index + 1]!, lines.block.bytes);
     }
     for (const stage of this.#stages) if (!stage.run(row)) return false;
     if (this.#unwrap !== null && !this.#unwrap.run(row)) return false;

@@ -46,6 +46,7 @@ export class Row {
   readonly #parsedIn: number[] = [];
   readonly #expectations: (RowStage | undefined)[] = [];
 
+  #bytes: Uint8Array | null = null;
   #generation = 1;
   #stream: Labels = [];
   #streamIds: number[] = [];
@@ -92,8 +93,9 @@ export class Row {
     });
   }
 
-  /** Makes `index` the row at hand, with the line `[start, end)` of `source`. */
-  begin(index: number, source: string, start: number, end: number): void {
+  /** Makes `index` the row at hand, with the line `[start, end)` of `source`; `bytes` are the same, if they are there. */
+  begin(index: number, source: string, start: number, end: number, bytes: Uint8Array | null = null): void {
+    this.#bytes = bytes;
     this.index = index;
     this.source = source;
     this.start = start;
@@ -102,6 +104,12 @@ export class Row {
     this.errorDetails = '';
     this.touchedCount = 0;
     this.#generation++;
+  }
+
+  /** The bytes of `source`. Scanners that look at each are twice as fast with them as with the string. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= Buffer.from(this.source, 'latin1');
+    return this.#bytes;
   }
 
   get stream(): Labels {
@@ -127,6 +135,7 @@ export class Row {
 
   setLineBytes(bytes: string): void {
     this.source = bytes;
+    this.#bytes = null;
     this.start = 0;
     this.end = bytes.length;
   }

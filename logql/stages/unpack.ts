@@ -4,8 +4,8 @@ import {
   COMMA,
   closingQuote,
   JSON_ERRORS,
-  type JsonValue,
   keyText,
+  newJsonValue,
   OPEN_BRACE,
   QUOTE,
   readValue,
@@ -23,7 +23,7 @@ const ENTRY_KEY = '_entry';
 /** `| unpack`: undoes Promtail's pack stage. Labels count only when the object has the line, as a string. */
 export class UnpackStage implements RowStage {
   readonly #needed: NeededLabels | null;
-  readonly #value: JsonValue = { type: 'null', start: 0, end: 0, next: 0 };
+  readonly #value = newJsonValue();
   readonly #found: [id: number, value: string][] = [];
 
   constructor(needed: NeededLabels | null) {
@@ -38,36 +38,36 @@ export class UnpackStage implements RowStage {
   }
 
   #unpack(row: Row): string | null {
-    const { source, end } = row;
+    const { source, bytes, end } = row;
     const value = this.#value;
     const found = this.#found;
     found.length = 0;
     let entry: string | null = null;
-    const first = source.charCodeAt(row.start);
+    const first = bytes[row.start];
     if (first !== OPEN_BRACE) return NOT_AN_OBJECT;
-    let at = skipSpace(source, row.start + 1, end);
+    let at = skipSpace(bytes, row.start + 1, end);
     for (;;) {
       if (at < 0) return JSON_ERRORS.malformed;
-      if (source.charCodeAt(at) === CLOSE_BRACE) break;
-      if (source.charCodeAt(at) !== QUOTE) return JSON_ERRORS.object;
-      const close = closingQuote(source, at + 1, end);
+      if (bytes[at] === CLOSE_BRACE) break;
+      if (bytes[at] !== QUOTE) return JSON_ERRORS.object;
+      const close = closingQuote(bytes, at + 1, end);
       if (close < 0) return JSON_ERRORS.malformed;
       const key = keyText(source.slice(at + 1, close));
       if (key === null) return JSON_ERRORS.escape;
-      at = skipSpace(source, close + 1, end);
-      if (at < 0 || source.charCodeAt(at) !== COLON) return JSON_ERRORS.malformed;
-      const error = readValue(source, at + 1, end, value);
+      at = skipSpace(bytes, close + 1, end);
+      if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
+      const error = readValue(bytes, at + 1, end, value);
       if (error !== null) return error;
       if (value.type === 'string') {
         if (key === ENTRY_KEY) entry = unescapeJson(source.slice(value.start, value.end)) ?? '';
-        else this.#find(row, key, unquoteJson(source, value.start, value.end));
+        else this.#find(row, key, unquoteJson(source, value));
       }
-      at = skipSpace(source, value.next, end);
+      at = skipSpace(bytes, value.next, end);
       if (at < 0) return JSON_ERRORS.array;
-      const c = source.charCodeAt(at);
+      const c = bytes[at];
       if (c === CLOSE_BRACE) break;
       if (c !== COMMA) return JSON_ERRORS.object;
-      at = skipSpace(source, at + 1, end);
+      at = skipSpace(bytes, at + 1, end);
       if (at < 0) return JSON_ERRORS.array;
     }
     if (entry === null) return null;
