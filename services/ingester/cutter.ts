@@ -1,6 +1,7 @@
 import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
+import type { BlockMemory } from './block-memory.ts';
 import type { IngesterMetrics } from './metrics.ts';
 import type { Cut, Stream } from './stream.ts';
 
@@ -23,6 +24,7 @@ const RETRY_MS = 1000;
 /** Cuts heads and has them encoded, a few at a time. Rows stay visible all along: a cut changes from heads to blocks in one step. */
 export class Cutter {
   readonly #encoder: BlockEncoder;
+  readonly #blocks: BlockMemory;
   readonly #memory: MemoryUse;
   readonly #metrics: IngesterMetrics;
   readonly #clock: Clock;
@@ -36,6 +38,7 @@ export class Cutter {
 
   constructor(options: {
     readonly encoder: BlockEncoder;
+    readonly blocks: BlockMemory;
     readonly concurrency: number;
     readonly memory: MemoryUse;
     readonly metrics: IngesterMetrics;
@@ -43,6 +46,7 @@ export class Cutter {
     readonly logger: Logger;
   }) {
     this.#encoder = options.encoder;
+    this.#blocks = options.blocks;
     this.#free = options.concurrency;
     this.#memory = options.memory;
     this.#metrics = options.metrics;
@@ -64,6 +68,13 @@ export class Cutter {
     await this.#encoding.get(cut);
   }
 
+  /** The cut is in the object store and no longer in its stream. */
+  release(cut: Cut): void {
+    this.#memory.cutBytes -= cut.memoryBytes;
+    this.#memory.encodedBytes -= cut.memoryBytes;
+    for (const block of cut.blocks!) this.#blocks.release(block);
+  }
+
   /** Waits for what is under way; nothing is tried again. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the ingester stops'));
@@ -77,7 +88,8 @@ export class Cutter {
       for (let failures = 0; ; failures++) {
         try {
           const started = performance.now();
-          const blocks = (await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.columns())))).flat();
+          const encoded = await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.columns())));
+          const blocks = encoded.flat().map((block) => this.#blocks.keep(block));
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
           this.#memory.cutBytes += bytes - cut.memoryBytes;

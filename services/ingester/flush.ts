@@ -210,7 +210,7 @@ export class Flusher {
   }
 
   async #store(tenant: Tenant, items: readonly Item[]): Promise<void> {
-    const { sink, memory, metrics } = this.#o;
+    const { sink, cutter, metrics } = this.#o;
     const key = sink.newKey(tenant.id);
     const streams = items.map(({ stream, cuts }) => [stream.text, cuts.at(-1)!.lastSequence] as const);
     const intent = await this.#log(RECORD_INTENT, encodeIntent({ tenant: tenant.id, key, streams }));
@@ -223,10 +223,7 @@ export class Flusher {
     stored.publish();
     for (const { stream, cuts } of items) {
       stream.cuts.splice(0, cuts.length);
-      for (const cut of cuts) {
-        memory.cutBytes -= cut.memoryBytes;
-        memory.encodedBytes -= cut.memoryBytes;
-      }
+      for (const cut of cuts) cutter.release(cut);
     }
     this.#count(items);
     if (intent !== null) await this.#log(RECORD_DONE, encodeDone(intent.sequence));

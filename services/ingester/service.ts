@@ -13,6 +13,7 @@ import {
   type RecentStream,
 } from '../rpc/ingester.ts';
 import { decodePushBatch, encodePushBatch, type StreamBatch, type StreamRows } from '../rpc/push-batch.ts';
+import { BlockMemory } from './block-memory.ts';
 import type { IngesterConfig } from './config.ts';
 import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
 import { entryBytesOf } from './entry-bytes.ts';
@@ -106,6 +107,7 @@ export class Ingester implements IngesterClient {
     this.#headMemory = new HeadMemory(HEAD_MEMORY_SHARE * options.config.maxHeadBytes);
     this.#cutter = new Cutter({
       encoder: options.encoder,
+      blocks: new BlockMemory(options.config.segmentBytes),
       concurrency: options.config.concurrentEncodes,
       memory: this.#memory,
       metrics: this.#metrics,

@@ -2,6 +2,7 @@ import type { Labels } from '../../logql/labels.ts';
 import type { BlockStats, EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { RecentFigures, RecentStream } from '../rpc/ingester.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
+import { type KeptBlock, shareBlock } from './block-memory.ts';
 import { Head } from './head.ts';
 import { type HeadMemory, noHeadMemory } from './head-memory.ts';
 import type { StreamOrder } from './order.ts';
@@ -11,7 +12,7 @@ import { TokenBucket } from './token-bucket.ts';
 export interface Cut {
   /** Null once `blocks` are there. */
   heads: readonly Head[] | null;
-  blocks: readonly EncodedBlock[] | null;
+  blocks: readonly KeptBlock[] | null;
   memoryBytes: number;
   readonly rowCount: number;
   readonly lineBytes: number;
@@ -190,7 +191,9 @@ export class Stream implements StreamOrder {
     for (const cut of this.cuts) {
       if (cut.minNs > endNs || cut.maxNs < startNs) continue;
       if (cut.blocks === null) heads.push(...cut.heads!.map((head) => head.sharedColumns()));
-      else for (const b of cut.blocks) if (b.stats.minNs <= endNs && b.stats.maxNs >= startNs) blocks.push(b);
+      else
+        for (const block of cut.blocks)
+          if (block.stats.minNs <= endNs && block.stats.maxNs >= startNs) blocks.push(shareBlock(block));
     }
     for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.sharedColumns());
     return blocks.length + heads.length === 0 ? null : { labels: this.labels, blocks, heads };

@@ -71,11 +71,11 @@ export interface BlockHeader {
   readonly encodedBytes: number;
 }
 
-/** The block's bytes, in a SharedArrayBuffer of exactly their size. */
+/** The block's bytes, in memory of exactly their size. */
 export function encodeBlock(
   header: Omit<BlockHeader, 'encodedBytes'>,
   columns: readonly StoredColumn[],
-): Uint8Array<SharedArrayBuffer> {
+): Uint8Array<ArrayBuffer> {
   let directoryBytes = 0;
   let dataBytes = 0;
   for (const column of columns) {
@@ -83,7 +83,7 @@ export function encodeBlock(
     dataBytes += column.stored.length;
   }
   const encodedBytes = HEADER_BYTES + directoryBytes + dataBytes;
-  const bytes = new Uint8Array(new SharedArrayBuffer(encodedBytes));
+  const bytes = new Uint8Array(encodedBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
   view.setUint8(4, VERSION);

@@ -38,7 +38,7 @@ export interface BlockStats {
 
 /** A block as it is stored: immutable, self-describing, checksummed. */
 export interface EncodedBlock {
-  /** Backed by a SharedArrayBuffer when a worker made it. */
+  /** In shared memory once an ingester keeps it. */
   readonly bytes: Uint8Array;
   readonly stats: BlockStats;
   /** What proves text and metadata absent (`storage/filter`); empty when there is none. Not part of `bytes`. */

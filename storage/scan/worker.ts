@@ -58,8 +58,13 @@ class ScanWorker {
 
   async run(request: Exclude<WorkerRequest, CloseRequest>): Promise<Done> {
     switch (request.kind) {
-      case 'encode':
-        return { value: encodeBlocks(request.head, request.limits) };
+      case 'encode': {
+        const value = encodeBlocks(request.head, request.limits);
+        return {
+          value,
+          transfer: value.flatMap(({ bytes, filter }) => [bytes.buffer, filter.buffer] as ArrayBuffer[]),
+        };
+      }
       case 'compact':
         return { value: await mergeSegments(this.#store, request.merge) };
       case 'find_overlaps':

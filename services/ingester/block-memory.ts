@@ -1,0 +1,75 @@
+import type { EncodedBlock } from '../../storage/block/types.ts';
+
+/**
+ * Where encoded blocks wait for their segment: pages of shared memory, filled one behind the other and used again once all
+ * blocks of a page are stored. V8 does not count shared memory when it decides to collect garbage: with memory of its own
+ * for each block, what was stored long ago piled up to a hundred MB.
+ */
+const PAGE_BYTES = 512 * 1024;
+
+interface Page {
+  readonly memory: SharedArrayBuffer;
+  used: number;
+  /** Of these, not yet given back. */
+  blocks: number;
+  /** Somebody who does not say when he is done reads it: it is not used again. */
+  isShared: boolean;
+}
+
+/** A block in a page. `bytes` is valid until it is given back. */
+export interface KeptBlock extends EncodedBlock {
+  readonly page: Page;
+}
+
+/** The block for somebody who may read it for as long as he likes. */
+export function shareBlock({ bytes, stats, filter, page }: KeptBlock): EncodedBlock {
+  page.isShared = true;
+  return { bytes, stats, filter };
+}
+
+export class BlockMemory {
+  readonly #maxIdle: number;
+  #filling: Page | null = null;
+  readonly #idle: SharedArrayBuffer[] = [];
+
+  /** `idleBytes`: what may wait for use, at most. */
+  constructor(idleBytes: number) {
+    this.#maxIdle = Math.floor(idleBytes / PAGE_BYTES);
+  }
+
+  get idleBytes(): number {
+    return this.#idle.length * PAGE_BYTES;
+  }
+
+  /** Copies a block here. Its own memory is no longer needed. */
+  keep({ bytes, stats, filter }: EncodedBlock): KeptBlock {
+    const page = this.#pageFor(bytes.length);
+    const kept = new Uint8Array(page.memory, page.used, bytes.length);
+    kept.set(bytes);
+    page.used += bytes.length;
+    page.blocks++;
+    return { bytes: kept, stats, filter, page };
+  }
+
+  /** Nobody looks at the block any more, but those it was shared with. */
+  release({ page }: KeptBlock): void {
+    page.blocks--;
+    if (page.blocks > 0 || page === this.#filling) return;
+    this.#reuse(page);
+  }
+
+  #pageFor(bytes: number): Page {
+    if (bytes > PAGE_BYTES) return newPage(new SharedArrayBuffer(bytes));
+    const filling = this.#filling;
+    if (filling !== null && filling.used + bytes <= PAGE_BYTES) return filling;
+    if (filling?.blocks === 0) this.#reuse(filling);
+    this.#filling = newPage(this.#idle.pop() ?? new SharedArrayBuffer(PAGE_BYTES));
+    return this.#filling;
+  }
+
+  #reuse({ memory, isShared }: Page): void {
+    if (!isShared && memory.byteLength === PAGE_BYTES && this.#idle.length < this.#maxIdle) this.#idle.push(memory);
+  }
+}
+
+const newPage = (memory: SharedArrayBuffer): Page => ({ memory, used: 0, blocks: 0, isShared: false });
