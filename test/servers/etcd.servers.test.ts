@@ -14,6 +14,7 @@ import {
   MembershipRing,
   type NewMember,
 } from '../../services/ring/index.ts';
+import { testEtcdClient } from '../../services/ring/testing/etcd-contract.ts';
 import { systemClock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { until } from '../harness/client.ts';
@@ -84,6 +85,14 @@ describe('a ring in etcd', () => {
     client?.close();
     await etcd?.stop();
   });
+
+  testEtcdClient(
+    async () => ({ client, prefix }),
+    async (ms, isThere) => {
+      const startedMs = Date.now();
+      await until(`${ms} ms and what belongs to them`, () => Date.now() - startedMs >= ms && isThere());
+    },
+  );
 
   it('shows who comes, changes and leaves', async () => {
     const [one, two] = [await open(), await open()];
