@@ -34,6 +34,12 @@ export function checkBytesRead(limits: Limits, bytes: number, wholeBytes = 0): v
   throw new QueryLimitError(`${what} to execute on a single querier: ${compared(partBytes, maxPart)}; ${ADVICE}`);
 }
 
+/** Whether some number of bytes would not pass `checkBytesRead`. */
+export function mayReadTooMuch(limits: Limits): boolean {
+  const { max_query_bytes_read: maxQuery, max_querier_bytes_read: maxPart, tsdb_max_bytes_per_shard: perPart } = limits;
+  return maxQuery > 0 || (maxPart > 0 && maxPart < (perPart < 1 ? DEFAULT_PART_BYTES : perPart));
+}
+
 function partsOf(bytes: number, maxPartBytes: number): number {
   const least = bytes / (maxPartBytes < 1 ? DEFAULT_PART_BYTES : maxPartBytes);
   return least <= 1 ? 1 : 2 ** Math.ceil(Math.log2(least));

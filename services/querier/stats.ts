@@ -15,8 +15,10 @@ export class QueryStats {
   ingestersReached = 0;
   indexMs = 0;
   entriesReturned = 0;
-  /** Parts that the work was divided into. */
+  /** Jobs of worker threads that the work was divided into. */
   subqueries = 0;
+  /** Parts by time that a query frontend divided it into. */
+  splits = 0;
 
   /** What was looked at, in the store and in the ingesters. */
   get processed(): { readonly bytes: number; readonly lines: number; readonly metadataBytes: number } {
@@ -77,7 +79,7 @@ export function renderStats(stats: QueryStats): Record<string, unknown> {
       queueTime: stats.queueMs / 1000,
       subqueries: 0,
       totalEntriesReturned: stats.entriesReturned,
-      splits: 0,
+      splits: stats.splits,
       shards: stats.subqueries,
       totalPostFilterLines: scan.postFilterRows,
       totalStructuredMetadataBytesProcessed: metadataBytes,
