@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type PlannedSegment, planMerges } from './plan.ts';
+import { isWorthwhile, type PlannedSegment, type PlanOptions, planMerges, settledWindows } from './plan.ts';
 
 const DAY_MS = 86_400_000;
 const START_MS = Date.UTC(2026, 2, 1);
@@ -75,5 +75,121 @@ describe('planMerges', () => {
         }
       }),
     );
+  });
+});
+
+const HOUR_MS = 3_600_000;
+const DAY_NS = BigInt(DAY_MS) * 1_000_000n;
+
+/** From and to in hours after the day's start; `family` are the digits that segments made together share. */
+function span(from: number, to: number, own: { family?: number; sizeBytes?: number; arrivedMs?: number } = {}) {
+  const { family = Math.round(from * 1e6 + to), sizeBytes = 10, arrivedMs = START_MS + to * HOUR_MS } = own;
+  const at = (hours: number): bigint => BigInt(START_MS + Math.round(hours * HOUR_MS)) * 1_000_000n;
+  const digits = (value: number): string => value.toString(16).padStart(12, '0');
+  const id = `${digits(arrivedMs)}${digits(family)}0000`;
+  return { key: `${from}-${to}-${family}`, id, minNs: at(from), maxNs: at(to), sizeBytes };
+}
+
+const options = (own: Partial<PlanOptions> = {}): PlanOptions => ({
+  nowMs: START_MS + 100 * DAY_MS,
+  maxBytes: 100,
+  settleMs: 4 * HOUR_MS,
+  isBusy: () => false,
+  ...own,
+});
+
+const hoursOf = (ns: bigint): number => Number((ns - BigInt(START_MS) * 1_000_000n) / 1_000_000n) / HOUR_MS;
+
+describe('settledWindows', () => {
+  const windows = (segments: PlannedSegment[], own: Partial<PlanOptions> = {}) =>
+    settledWindows(segments, options(own)).map(({ startNs, endNs, segments: some }) => [
+      hoursOf(startNs),
+      hoursOf(endNs),
+      some.length,
+    ]);
+
+  it('waits until all ingesters have stored what they had', () => {
+    const segments = [span(20, 22), span(21, 23.5)];
+    assert.deepEqual(windows(segments, { nowMs: START_MS + 28 * HOUR_MS }), []);
+    assert.deepEqual(windows(segments, { nowMs: START_MS + 28 * HOUR_MS + 1 }), [[0, 24, 2]]);
+  });
+
+  it('leaves alone what was made together, what is alone, and what is busy', () => {
+    const made = { family: 1, arrivedMs: START_MS };
+    assert.deepEqual(windows([span(1, 2, made), span(1, 3, made), span(25, 30)]), []);
+    const two = [span(1, 2), span(1, 3)];
+    assert.deepEqual(windows(two), [[0, 24, 2]]);
+    assert.deepEqual(windows(two, { isBusy: (key) => key === two[1]!.key }), []);
+  });
+
+  it('looks at a large day in parts, some of which are over while it lasts', () => {
+    const segments = Array.from({ length: 24 }, (_, hour) => span(hour, hour + 1.5, { sizeBytes: 100 }));
+    const all = settledWindows(segments, options());
+    assert.deepEqual(
+      all.slice(0, 4).map(({ startNs, endNs }) => [hoursOf(startNs), hoursOf(endNs)]),
+      [
+        [0, 6],
+        [6, 12],
+        [12, 18],
+        [18, 24],
+      ],
+    );
+    assert.deepEqual(all[0]!.cutsNs.map(hoursOf), [0, 6, 12, 18, 24]);
+    assert.equal(windows(segments, { nowMs: START_MS + 17 * HOUR_MS }).length, 2);
+    const huge = segments.map((segment) => ({ ...segment, sizeBytes: 5000 }));
+    const lengths = windows(huge).map(([start, end]) => end! - start!);
+    assert.deepEqual([lengths.length, Math.min(...lengths)], [31, 0.75], 'no part is shorter than 45 minutes');
+  });
+
+  it('covers every time into which two segments reach, once, in few windows', () => {
+    const hours = fc.oneof(fc.integer({ min: -1000, max: 1000 }), fc.integer({ min: -500_000, max: 1000 }));
+    const one = fc.tuple(hours, fc.oneof(fc.nat({ max: 30 }), fc.nat({ max: 500_000 })), fc.nat({ max: 3 }));
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 12 }), fc.constantFrom(10, 1e9), (list, maxBytes) => {
+        const segments = list
+          .map(([from, length, family], i) => ({ ...span(from, from + length, { family, arrivedMs: 1 }), key: `${i}` }))
+          .sort((a, b) => (a.id < b.id ? -1 : 1));
+        const found = settledWindows(segments, options({ maxBytes, nowMs: Number.MAX_SAFE_INTEGER }));
+        for (const [i, { startNs, endNs, cutsNs, segments: some }] of found.entries()) {
+          assert.ok(startNs < endNs && (i === 0 || found[i - 1]!.endNs <= startNs));
+          assert.ok(cutsNs.includes(startNs) && cutsNs.includes(endNs));
+          const inside = segments.filter(({ minNs, maxNs }) => minNs < endNs && maxNs >= startNs);
+          assert.deepEqual(new Set(some), new Set(inside));
+        }
+        for (const a of segments) {
+          for (const b of segments) {
+            if (a === b || a.id === b.id || a.minNs > b.maxNs || b.minNs > a.maxNs) continue;
+            const from = a.minNs > b.minNs ? a.minNs : b.minNs;
+            const to = a.maxNs < b.maxNs ? a.maxNs : b.maxNs;
+            for (const ns of [from, to, (from + to) / 2n]) {
+              assert.equal(found.filter(({ startNs, endNs }) => startNs <= ns && ns < endNs).length, 1);
+            }
+          }
+        }
+        if (maxBytes === 1e9) assert.ok(found.length <= 4 * segments.length, `${found.length} windows`);
+      }),
+    );
+  });
+});
+
+describe('isWorthwhile', () => {
+  const made = { family: 1, sizeBytes: 400, arrivedMs: START_MS + DAY_MS };
+  const day = [span(0, 12, made), span(3, 20, made)];
+  const endNs = BigInt(START_MS) * 1_000_000n + DAY_NS;
+  const late = (sizeBytes: number, hours: number) =>
+    span(5, 6, { family: 9, sizeBytes, arrivedMs: START_MS + DAY_MS + hours * HOUR_MS });
+
+  it('brings copies together at once', () => {
+    const copies = [1, 2, 3].map((family) => span(0, 20, { family, sizeBytes: 400 }));
+    assert.equal(isWorthwhile(copies, endNs, START_MS + DAY_MS + 4 * HOUR_MS), true);
+  });
+
+  it('writes a day again for an eighth of it, for less only when no more comes', () => {
+    const nowMs = START_MS + DAY_MS + 21 * HOUR_MS;
+    assert.equal(isWorthwhile([...day, late(100, 20)], endNs, nowMs), true);
+    assert.equal(isWorthwhile([...day, late(99, 20)], endNs, nowMs), false);
+    assert.equal(isWorthwhile([...day, late(99, 20)], endNs, nowMs + 18 * HOUR_MS), false);
+    assert.equal(isWorthwhile([...day, late(99, 20)], endNs, nowMs + 19 * HOUR_MS), true);
+    assert.equal(isWorthwhile([...day, late(9, 20), late(9, 38)], endNs, nowMs + 19 * HOUR_MS), false);
   });
 });
