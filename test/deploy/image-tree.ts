@@ -74,7 +74,7 @@ async function runStep(command: string, directory: string): Promise<void> {
   if (/(^|[\s=])\/|\.\./.test(command)) throw new Error(`RUN leaves its folder: ${command}`);
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !/^(npm_(package|lifecycle)_|npm_config_local_prefix|NODE_)/.test(name),
+      ([name]) => !/^(npm_(package|lifecycle)_|npm_config_local_prefix|NODE_(ENV|TEST_CONTEXT)$)/.test(name),
     ),
   );
   await run('sh', ['-c', command], {
@@ -141,7 +141,7 @@ export class ImageProcess {
       exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"`;
     this.#unshare = spawn(
       'unshare',
-      ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', mounts, root, data, volume, user, ...command],
+      ['--mount', '--pid', '--fork', 'sh', '-c', mounts, root, data, volume, user, ...command],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' } },
     );
     for (const stream of [this.#unshare.stdout!, this.#unshare.stderr!]) {
@@ -193,7 +193,8 @@ export class ImageProcess {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.hasExited) this.#unshare.kill('SIGKILL');
+    // The child itself: what unshare would send it at its own end is forgotten when a process changes its user.
+    if (!this.hasExited) await this.kill('SIGKILL');
     await this.exited;
   }
 }
