@@ -1,20 +1,23 @@
-import { hostname } from 'node:os';
 import { Registry } from 'prom-client';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
-import { type Config, parseTargets, TenantLimits, type Version } from '../config/index.ts';
-import { Distributor, pushRoutes } from '../distributor/index.ts';
-import { adminRoutes, registerProcessMetrics, ringRoutes } from '../http/index.ts';
+import { type Config, parseTargets, SERVICES, type Service, TenantLimits, type Version } from '../config/index.ts';
+import { type Distributor, pushRoutes } from '../distributor/index.ts';
+import { adminRoutes, type Route, registerProcessMetrics, ringRoutes } from '../http/index.ts';
+import { DiscardMetrics } from '../ingester/index.ts';
 import { LOG_LEVELS, type LogLevel, type ProgramLog } from '../log/index.ts';
-import { onlyIngester } from '../querier/ingester-set.ts';
-import { InMemoryMembership, MembershipRing } from '../ring/index.ts';
+import { HeldDeletes } from '../querier/held-deletes.ts';
+import { noDeletes } from '../rpc/deletes.ts';
 import { rulerRoutes } from '../ruler/index.ts';
 import { deleteRequestsOf, loadCompactor } from './compactor-part.ts';
+import { distributorOf } from './distributor-part.ts';
 import type { Host } from './host.ts';
 import { IngesterPart } from './ingester-part.ts';
+import { connectIngesters } from './ingesters-part.ts';
 import { querierPart } from './querier-part.ts';
+import { type RingPart, startRing } from './ring-part.ts';
 import { type Endpoints, startServer } from './server-part.ts';
-import { startStorage } from './storage-part.ts';
+import { keepCatalog, type StoragePart, startStorage } from './storage-part.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -30,7 +33,8 @@ type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped';
 /** Share of the time of a stop that requests under way may take; the rest is for storing what is in memory. */
 const DRAIN_SHARE = 0.3;
 /** Names as Loki's `/services` shows them. */
-const SERVICES = ['server', 'ring', 'store', 'ingester', 'distributor', 'querier', 'query-frontend', 'compactor'];
+const SHOWN_SERVICES = ['server', 'ring', 'store', 'ingester', 'distributor', 'querier', 'query-frontend', 'compactor'];
+const isService = (name: string): name is Service => (SERVICES as readonly string[]).includes(name);
 
 /** The services of this process, made and joined here. */
 export class App {
@@ -40,6 +44,7 @@ export class App {
   readonly #stopSteps: { readonly name: string; readonly run: (deadlineMs: number) => Promise<void> }[] = [];
   #state: State = 'new';
   #ingester: IngesterPart | undefined;
+  #distributor: Distributor | undefined;
   #stopping: Promise<void> | undefined;
   #started: Promise<void> = Promise.resolve();
 
@@ -85,68 +90,109 @@ export class App {
 
   async #start(): Promise<Endpoints> {
     const host = await this.#host();
-    const { config, clock, registry, limits } = host;
-    registerProcessMetrics(registry, host.version);
-    if (config.common.ring.kvstore.store === 'etcd') throw new Error('this version cannot join a ring in etcd yet');
+    registerProcessMetrics(host.registry, host.version);
+    const ring = await startRing(host);
+    const runs = (...services: Service[]) => services.some((service) => host.services.has(service));
+    const storage = runs('ingester', 'querier', 'compactor') ? await startStorage(host) : undefined;
+    const reads = runs('querier', 'compactor') ? storage : undefined;
 
-    const storage = await startStorage(host);
-    const id = hostname();
-    const ingesterPart = new IngesterPart(host, id, storage, (...refused) => distributor.discarded(...refused));
-    const { ingester, patterns } = ingesterPart;
-    this.#ingester = ingesterPart;
+    const ingester = runs('ingester') ? this.#ingesterPart(host, ring, storage!, reads) : undefined;
+    const clients = await connectIngesters(host, ring, ingester?.ingester, reads?.catalog);
+    const distributor = runs('distributor') ? distributorOf(host, ring, clients) : undefined;
+    this.#distributor = distributor;
 
-    const membership = new InMemoryMembership(clock);
-    const distributor = new Distributor({
-      limits,
-      ring: new MembershipRing(membership),
-      ingesters: (member) => (member === id ? ingester : undefined),
-      clock,
-      logger: host.logger('distributor'),
-      registry,
-      replicationFactor: config.common.replication_factor,
-      maxReceivedBytes: config.distributor.max_recv_msg_size,
-      maxDecompressedBytes: config.distributor.max_decompressed_size,
-      otlpIndexAttributes: config.distributor.otlp_config.default_resource_attributes_as_index_labels,
-    });
-    const requests = deleteRequestsOf(host, storage);
-    const ingesters = () => [ingester];
-    const querier = querierPart(host, storage, { recent: onlyIngester(ingester, clock), requests, patterns });
-    const compactor = await loadCompactor(host, storage, requests, ingesters);
+    const requests = storage && deleteRequestsOf(host, storage);
+    const held = host.config.compactor.retention_enabled && requests ? new HeldDeletes(requests) : undefined;
+    const keeper = reads && (await keepCatalog(host, reads, ring, held));
+    if (ring.isCluster && ingester && storage) await nameLatest(ingester, storage, reads);
+    const recent = clients.rows(keeper);
+    const querier =
+      runs('querier') && storage && requests
+        ? querierPart(host, storage, {
+            recent,
+            deletes: ring.isCluster ? (held ?? noDeletes) : requests,
+            patterns: ingester?.patterns ?? null,
+          })
+        : undefined;
+    const compactor =
+      runs('compactor') && storage && requests
+        ? await loadCompactor(host, storage, requests, ring, clients)
+        : undefined;
 
-    const { grpc, grpcPort, endpoints } = await startServer(host, {
+    const server = await startServer(host, {
       routes: [
-        ...pushRoutes(distributor),
-        ...querier.routes,
-        ...ingesterPart.routes(() => this.#state === 'stopping'),
-        ...compactor.routes,
-        ...rulerRoutes({ rulesDirectory: config.common.storage.filesystem.rules_directory || null }),
-        ...ringRoutes({
-          members: () => membership.all(),
-          nowMs: () => clock.nowMs(),
-          findsPatterns: patterns !== null,
-        }),
-        ...adminRoutes({
-          config,
-          limits,
-          overrides: () => limits.overrides,
-          version: host.version,
-          registry,
-          logLevel: this.#logLevel(),
-          notReady: () => this.#notReady(),
-          services: () => this.#services(),
-        }),
+        ...(distributor ? pushRoutes(distributor) : []),
+        ...(querier?.routes ?? []),
+        ...(ingester?.routes(() => this.#state === 'stopping') ?? []),
+        ...(compactor?.routes ?? []),
+        ...(runs('ruler') ? rulerRoutes({ rulesDirectory: rulesDirectoryOf(host.config) }) : []),
+        ...this.#statusRoutes(host, ring, ingester?.patterns != null),
       ],
-      sockets: querier.sockets,
+      sockets: querier?.sockets ?? [],
       distributor,
+      services: ingester ? [ingester.service] : [],
     });
-
-    await ingester.start();
-    compactor.start();
-    const address = `${config.common.instance_addr || hostname()}:${grpcPort}`;
-    await membership.register({ id, address, zone: '', state: 'ACTIVE' });
-    host.onStop('ring', () => membership.setState(id, 'LEAVING'));
+    const { grpc, grpcPort } = server;
+    if (ingester) await this.#joinAsIngester(host, ring, ingester, grpcPort);
+    host.onStop('http', server.stopHttp);
+    compactor?.start();
+    for (const service of ['distributor', 'query-frontend', 'compactor'] as const) {
+      if (!runs(service)) continue;
+      await ring.join(service, 'ACTIVE', grpcPort);
+      host.onStop('ring', () => ring.members[service].unregister(ring.id));
+    }
+    if (ingester) host.onStop('ring', () => ring.members.ingester.setState(ring.id, 'LEAVING'));
     grpc.setStatus('SERVING');
-    return endpoints;
+    return server.endpoints;
+  }
+
+  #ingesterPart(host: Host, ring: RingPart, storage: StoragePart, reads: StoragePart | undefined): IngesterPart {
+    const { replication_factor: replicationFactor } = host.config.common;
+    const losses = host.services.has('distributor') ? undefined : new DiscardMetrics(host.registry);
+    this.#ingester = new IngesterPart(host, {
+      id: ring.id,
+      store: storage.store,
+      pool: storage.pool,
+      catalog: reads?.catalog ?? null,
+      share: () => ({ ingesters: Math.max(1, ring.members.ingester.healthy().length), replicationFactor }),
+      onDiscarded: (tenant, labels, reason, rows, bytes) => {
+        losses?.discarded(tenant, reason, rows, bytes);
+        this.#distributor?.discarded(tenant, labels, reason, rows, bytes);
+      },
+    });
+    return this.#ingester;
+  }
+
+  /**
+   * Others know of this ingester while it reads its log: what it holds is missing elsewhere. It leaves for good only with
+   * everything stored; else it stays known, and queries count it among those that are away.
+   */
+  async #joinAsIngester(host: Host, ring: RingPart, part: IngesterPart, grpcPort: number): Promise<void> {
+    const members = ring.members.ingester;
+    host.onStop('ingester', async (deadlineMs) => {
+      const isStored = await part.stop(deadlineMs);
+      if (isStored) await members.unregister(ring.id);
+    });
+    await ring.join('ingester', 'JOINING', grpcPort);
+    await part.ingester.start();
+    await members.setState(ring.id, 'ACTIVE');
+  }
+
+  #statusRoutes(host: Host, ring: RingPart, findsPatterns: boolean): Route[] {
+    const { config, clock, limits, registry, version } = host;
+    return [
+      ...ringRoutes({ members: () => ring.members.ingester.all(), nowMs: () => clock.nowMs(), findsPatterns }),
+      ...adminRoutes({
+        config,
+        limits,
+        overrides: () => limits.overrides,
+        version,
+        registry,
+        logLevel: this.#logLevel(),
+        notReady: () => this.#notReady(),
+        services: () => this.#services(host),
+      }),
+    ];
   }
 
   async #host(): Promise<Host> {
@@ -199,13 +245,22 @@ export class App {
     return 'Some services are not Running:\nStarting: 1\ningester: Starting';
   }
 
-  #services(): ReadonlyMap<string, string> {
+  #services({ services, config }: Host): ReadonlyMap<string, string> {
     const state = this.#state === 'running' ? 'Running' : this.#state === 'starting' ? 'Starting' : 'Stopping';
-    const names = this.#options.config.pattern_ingester.enabled ? [...SERVICES, 'pattern-ingester'] : SERVICES;
+    const names = SHOWN_SERVICES.filter((name) => !isService(name) || services.has(name));
+    if (services.has('ingester') && config.pattern_ingester.enabled) names.push('pattern-ingester');
     return new Map(
       names.map((name) => [name, name === 'ingester' && this.#ingester?.isStopped ? 'Terminated' : state]),
     );
   }
+}
+
+const rulesDirectoryOf = (config: Config): string | null => config.common.storage.filesystem.rules_directory || null;
+
+/** So that others hear from this ingester what it stored right before it started. */
+async function nameLatest(ingester: IngesterPart, storage: StoragePart, reads: StoragePart | undefined): Promise<void> {
+  if (reads === undefined) await storage.catalog.load();
+  ingester.nameLatest(storage.catalog);
 }
 
 function runtimeFiles(config: Config): string[] {

@@ -1,8 +1,9 @@
 import { PoolMerger } from '../../storage/scan/pool-merger.ts';
 import { Compactor, DeleteRequests, deleteRoutes, expiryOf, settleMsOf } from '../compactor/index.ts';
 import type { Route } from '../http/index.ts';
-import type { IngesterClient } from '../rpc/ingester.ts';
 import type { Host } from './host.ts';
+import type { IngestersPart } from './ingesters-part.ts';
+import type { RingPart } from './ring-part.ts';
 import type { StoragePart } from './storage-part.ts';
 
 /** The delete requests of the object store: queriers apply them, the compactor carries them out. */
@@ -27,7 +28,8 @@ export async function loadCompactor(
   host: Host,
   { config: storeConfig, store, catalog }: StoragePart,
   requests: DeleteRequests,
-  ingesters: () => readonly IngesterClient[],
+  ring: RingPart,
+  { client }: IngestersPart,
 ): Promise<CompactorPart> {
   const { config, limits, clock, registry } = host;
   expiryOf(config.limits_config, 0n); // a selector that is none must be told now, not at the first run
@@ -44,7 +46,9 @@ export async function loadCompactor(
     store,
     catalog,
     merger: new PoolMerger({ settings: { objectStore: storeConfig }, logger: host.logger('compactor') }),
-    ingesters,
+    ingesters: () =>
+      (ring.isCluster ? ring.members.ingester.all().map(({ id }) => id) : [ring.id]).flatMap((id) => client(id) ?? []),
+    isLeader: () => !ring.isCluster || ring.members.compactor.healthy()[0] === ring.id,
     limits,
     requests,
     clock,

@@ -1,30 +1,40 @@
 import { defaultBlockLimits } from '../../storage/block/index.ts';
+import type { SegmentCatalog } from '../../storage/index/index.ts';
 import { PoolBlockEncoder } from '../../storage/scan/pool-block-encoder.ts';
 import { type Config, directoriesOf } from '../config/index.ts';
 import { type IngesterControl, ingesterRoutes, type Route } from '../http/index.ts';
 import { defaultIngesterConfig, Ingester, type IngesterConfig, type IngesterOptions } from '../ingester/index.ts';
 import { type PatternConfig, PatternIngester } from '../patterns/index.ts';
+import { IngesterService } from '../rpc/ingester-service.ts';
 import { CatalogSink } from '../segment-sink.ts';
 import { ShutdownMarker } from '../shutdown-marker.ts';
 import type { Host } from './host.ts';
 import type { StoragePart } from './storage-part.ts';
+
+export interface IngesterPartOptions extends Pick<StoragePart, 'store' | 'pool'> {
+  readonly id: string;
+  /** Null where this process answers no queries. */
+  readonly catalog: SegmentCatalog | null;
+  readonly share: NonNullable<IngesterOptions['share']>;
+  readonly onDiscarded: NonNullable<IngesterOptions['onDiscarded']>;
+}
 
 /** The ingester of this process and what belongs to it. */
 export class IngesterPart {
   readonly ingester: Ingester;
   /** Null when patterns are not looked for. */
   readonly patterns: PatternIngester | null;
+  /** For the other processes of the installation. */
+  readonly service: IngesterService;
   readonly #host: Host;
+  readonly #sink: CatalogSink;
   readonly #marker: ShutdownMarker;
-  #stopping: Promise<void> | undefined;
+  #stopping: Promise<boolean> | undefined;
 
-  constructor(
-    host: Host,
-    id: string,
-    { store, catalog, pool }: StoragePart,
-    onDiscarded: NonNullable<IngesterOptions['onDiscarded']>,
-  ) {
+  /** `catalog`: of this process, if it answers queries. */
+  constructor(host: Host, { id, store, catalog, pool, share, onDiscarded }: IngesterPartOptions) {
     this.#host = host;
+    this.#sink = new CatalogSink(store, catalog, host.clock);
     const { config, limits, clock, registry } = host;
     const directories = directoriesOf(config);
     this.#marker = new ShutdownMarker(directories.shutdownMarker);
@@ -45,7 +55,8 @@ export class IngesterPart {
         maxRows: ingesterConfig.blockRows,
         maxLineBytes: ingesterConfig.blockBytes,
       }),
-      sink: new CatalogSink(store, catalog, clock),
+      sink: this.#sink,
+      share,
       schemaFromMs: schemaStartOf(config),
       onDiscarded,
       clock,
@@ -53,7 +64,18 @@ export class IngesterPart {
       registry,
       ...(patterns && { onTaken: (tenant, batch) => patterns.push(tenant, batch) }),
     });
-    host.onStop('ingester', (deadlineMs) => this.#stop(deadlineMs));
+    const { ingester } = this;
+    this.service = new IngesterService({
+      client: ingester,
+      published: (tenant) => this.#sink.published(tenant),
+      isReadable: () => ingester.isReadable,
+      logger: host.logger('ingester'),
+    });
+  }
+
+  /** `catalog` was listed since the process started: who asks is told of what was stored right before. */
+  nameLatest(catalog: SegmentCatalog): void {
+    this.#sink.nameLatest(catalog);
   }
 
   /** Takes no more pushes, for good. */
@@ -69,7 +91,7 @@ export class IngesterPart {
       prepareShutdown: (prepared) => this.#marker.set(prepared),
       isStopping: () => this.isStopped || isStopping(),
       shutdown: async (flush) => {
-        await this.#stop(flush ? this.#host.config.server.graceful_shutdown_timeout : 0);
+        await this.stop(flush ? this.#host.config.server.graceful_shutdown_timeout : 0);
         await this.#marker.set(false);
       },
       terminate: this.#host.terminate,
@@ -77,8 +99,11 @@ export class IngesterPart {
     return ingesterRoutes(control);
   }
 
-  /** Who asks for it again waits for the same end: the workers and the process must outlive what is being stored. */
-  #stop(deadlineMs: number): Promise<void> {
+  /**
+   * As `Ingester.stop`. Who asks for it again waits for the same end: the workers and the process must outlive what is
+   * being stored.
+   */
+  stop(deadlineMs: number): Promise<boolean> {
     this.#stopping ??= this.ingester.stop(deadlineMs);
     return this.#stopping;
   }

@@ -1,4 +1,3 @@
-import type { DeleteRequests } from '../compactor/index.ts';
 import type { Route, SocketRoute } from '../http/index.ts';
 import type { PatternIngester } from '../patterns/index.ts';
 import { querierRoutes } from '../querier/http.ts';
@@ -6,6 +5,7 @@ import { Metadata } from '../querier/metadata.ts';
 import { Patterns } from '../querier/patterns.ts';
 import { Querier } from '../querier/querier.ts';
 import { Tailer } from '../querier/tail.ts';
+import type { DeleteSource } from '../rpc/deletes.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { Host } from './host.ts';
 import type { StoragePart } from './storage-part.ts';
@@ -17,7 +17,7 @@ export interface QuerierPart {
 
 export interface QuerierSources {
   readonly recent: RecentRows;
-  readonly requests: DeleteRequests;
+  readonly deletes: DeleteSource;
   /** Null where patterns are not looked for. */
   readonly patterns: PatternIngester | null;
 }
@@ -26,10 +26,10 @@ export interface QuerierSources {
 export function querierPart(
   host: Host,
   { catalog, pool }: StoragePart,
-  { recent, requests, patterns }: QuerierSources,
+  { recent, deletes, patterns }: QuerierSources,
 ): QuerierPart {
   const { config, limits, clock, log, registry } = host;
-  const sources = { catalog, recent, deletes: requests };
+  const sources = { catalog, recent, deletes };
   const querier = new Querier({
     sources,
     pool,
@@ -43,7 +43,7 @@ export function querierPart(
   const tailer = new Tailer({
     querier,
     recent,
-    deletes: requests,
+    deletes,
     limits,
     clock,
     logger: host.logger('tailer'),

@@ -3,7 +3,7 @@ import type { Config } from '../config/index.ts';
 import type { Distributor } from '../distributor/index.ts';
 import { type ClientAuth, HttpServer, type Route, type SocketRoute } from '../http/index.ts';
 import { resolveTenants } from '../http/tenants.ts';
-import { GrpcServer } from '../rpc/grpc-server.ts';
+import { GrpcServer, type GrpcService } from '../rpc/grpc-server.ts';
 import { startAccess, startTls } from './access-part.ts';
 import type { Host } from './host.ts';
 
@@ -17,11 +17,15 @@ export interface Endpoints {
 export interface Served {
   readonly routes: readonly Route[];
   readonly sockets: readonly SocketRoute[];
-  /** Takes pushes over gRPC too. */
-  readonly distributor: Distributor;
+  /** Takes pushes over gRPC too, where there is one. */
+  readonly distributor: Distributor | undefined;
+  /** For the other processes of the installation. */
+  readonly services: readonly GrpcService[];
 }
 
 export interface ServerPart {
+  /** Takes no more requests over HTTP. */
+  readonly stopHttp: (deadlineMs: number) => Promise<void>;
   readonly grpc: GrpcServer;
   readonly grpcPort: number;
   readonly endpoints: Endpoints;
@@ -68,15 +72,17 @@ export async function startServer(host: Host, served: Served): Promise<ServerPar
       context: grpcTls.value,
       verifyClients: server.grpc_tls_config.client_auth_type === 'RequireAndVerifyClientCert',
     },
-    push: pushOverGrpc(served.distributor, access, tenancy),
+    ...(served.distributor && { push: pushOverGrpc(served.distributor, access, tenancy) }),
+    services: served.services,
     onCall: (method, code, seconds) => http.metrics.observe('gRPC', method, code, false, seconds),
     logger: host.logger('grpc'),
   });
   const httpPort = await http.start();
-  host.onStop('http', (deadlineMs) => http.stop(AbortSignal.timeout(deadlineMs)));
   const grpcPort = await grpc.start();
+  // Others still ask for rows while they are being stored: HTTP ends first, gRPC when the ingester is through.
   host.onStop('grpc', (deadlineMs) => grpc.stop(AbortSignal.timeout(deadlineMs)));
   return {
+    stopHttp: (deadlineMs) => http.stop(AbortSignal.timeout(deadlineMs)),
     grpc,
     grpcPort,
     endpoints: {

@@ -3,7 +3,10 @@ import { SegmentCatalog } from '../../storage/index/index.ts';
 import { type ObjectStore, type ObjectStoreConfig, startObjectStore } from '../../storage/objectstore/index.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { type Config, directoriesOf, s3SettingsOf } from '../config/index.ts';
+import { CatalogKeeper } from '../querier/catalog-keeper.ts';
+import type { HeldDeletes } from '../querier/held-deletes.ts';
 import type { Host } from './host.ts';
+import type { RingPart } from './ring-part.ts';
 
 /** Where stored rows lie, what is known of them, and the threads that read and write them. */
 export interface StoragePart {
@@ -13,12 +16,11 @@ export interface StoragePart {
   readonly pool: WorkerPool;
 }
 
-/** Throws ObjectStoreError when the store cannot be read. */
+/** The catalog is empty until it is loaded or looked after by `keepCatalog`. Throws ObjectStoreError. */
 export async function startStorage(host: Host): Promise<StoragePart> {
   const config = objectStoreConfig(host.config);
   const store = await startObjectStore(config);
   const catalog = new SegmentCatalog(store, host.logger('store'));
-  await catalog.load();
   const pool = new WorkerPool({
     size: host.config.querier.workers || availableParallelism(),
     settings: { objectStore: config },
@@ -31,4 +33,30 @@ export async function startStorage(host: Host): Promise<StoragePart> {
 function objectStoreConfig(config: Config): ObjectStoreConfig {
   const s3 = s3SettingsOf(config);
   return s3 === undefined ? { kind: 'filesystem', directory: directoriesOf(config).objects } : { kind: 's3', ...s3 };
+}
+
+/**
+ * Lists what is stored, and in a cluster goes on looking after it: others store, replace and delete as well. Throws
+ * ObjectStoreError.
+ */
+export async function keepCatalog(
+  host: Host,
+  { catalog }: StoragePart,
+  ring: RingPart,
+  deletes: HeldDeletes | undefined,
+): Promise<CatalogKeeper | undefined> {
+  if (!ring.isCluster) {
+    await catalog.load();
+    return undefined;
+  }
+  const keeper = new CatalogKeeper({
+    catalog,
+    members: () => ring.members.ingester.all().map(({ id }) => id),
+    ...(deletes && { deletes }),
+    clock: host.clock,
+    logger: host.logger('store'),
+  });
+  await keeper.start();
+  host.onStop('catalog', () => keeper.stop());
+  return keeper;
 }

@@ -99,6 +99,8 @@ export class Ingester implements IngesterClient {
   #flusher: Flusher | null = null;
   #state: State = 'new';
   #started: Promise<void> | null = null;
+  /** Stops, and had read its log before. */
+  #isStoppingWhole = false;
 
   constructor(options: IngesterOptions) {
     this.id = options.id;
@@ -118,6 +120,11 @@ export class Ingester implements IngesterClient {
 
   get isReady(): boolean {
     return this.#state === 'running';
+  }
+
+  /** All rows that it is responsible for are in memory or stored: not while the log is read. */
+  get isReadable(): boolean {
+    return this.#state === 'running' || this.#isStoppingWhole;
   }
 
   /**
@@ -250,16 +257,20 @@ export class Ingester implements IngesterClient {
     this.#flusher?.check();
   }
 
-  /** Refuses pushes, stores what it can until the deadline, and closes the log, which keeps the rest. */
-  async stop(deadlineMs: number): Promise<void> {
-    if (this.#state === 'new' || this.#state === 'stopping') return;
+  /**
+   * Refuses pushes, stores what it can until the deadline, and closes the log, which keeps the rest. True when there is
+   * no rest: nothing is missing where this ingester does not come back.
+   */
+  async stop(deadlineMs: number): Promise<boolean> {
+    if (this.#state === 'new' || this.#state === 'stopping') return false;
     const wasStarting = this.#state === 'starting';
+    this.#isStoppingWhole = this.#state === 'running';
     this.#state = 'stopping';
     const { clock, logger } = this.#options;
     if (wasStarting) {
       // The log has rows that nobody read yet: it stays, and reading ends at the next record.
       await Promise.all([this.#flusher?.stop(), this.#cutter.stop(), this.#started?.catch(() => {})]); // told to its caller
-      return;
+      return false;
     }
     const given = new AbortController();
     const flushed = this.#flusher!.flushAll().then(
@@ -274,6 +285,7 @@ export class Ingester implements IngesterClient {
     await Promise.all([this.#flusher!.stop(), this.#cutter.stop()]);
     const isStored = (await flushed) && !this.#hasUnflushed();
     await this.#wal!.close({ removeAll: isStored });
+    return isStored;
   }
 
   #apply(wal: Wal, bytes: Uint8Array, tenantId: string, streams: readonly StreamBatch[]): Applied {

@@ -20,9 +20,9 @@ export interface GrpcServerOptions {
   readonly maxConcurrentStreams: number;
   /**
    * Takes one `logproto.PushRequest` as it came, with the metadata `authorization` ('' when there is none). Rejects with
-   * an error that has a `status` of HTTP.
+   * an error that has a `status` of HTTP. Absent where no pushes are taken.
    */
-  readonly push: (orgId: string, message: Buffer, signal: AbortSignal, authorization: string) => Promise<void>;
+  readonly push?: (orgId: string, message: Buffer, signal: AbortSignal, authorization: string) => Promise<void>;
   /** For other processes of the installation. They know no users: who reaches the port can call them. */
   readonly services?: readonly GrpcService[];
   readonly tls?: GrpcTls | undefined;
@@ -66,10 +66,17 @@ export class GrpcServer {
       'grpc.max_send_message_length': options.maxSendBytes,
       ...(options.maxConcurrentStreams > 0 && { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
     });
-    this.#server.addService(pusherDefinition, { Push: this.#push } satisfies UntypedServiceImplementation);
+    const { push } = options;
+    if (push !== undefined) {
+      const Push: Pusher = (call, callback) => this.#push(push, call, callback);
+      this.#server.addService(pusherDefinition, { Push } satisfies UntypedServiceImplementation);
+    }
     this.#services = options.services ?? [];
     for (const { definition, implementation } of this.#services) this.#server.addService(definition, implementation);
-    this.#health = new GrpcHealth(['logproto.Pusher', ...this.#services.map(({ name }) => name)]);
+    this.#health = new GrpcHealth([
+      ...(push === undefined ? [] : ['logproto.Pusher']),
+      ...this.#services.map(({ name }) => name),
+    ]);
     this.#server.addService(this.#health.definition, this.#health.implementation);
   }
 
@@ -109,14 +116,18 @@ export class GrpcServer {
     deadline.removeEventListener('abort', force);
   }
 
-  #push = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+  #push(
+    push: NonNullable<GrpcServerOptions['push']>,
+    call: ServerUnaryCall<Buffer, Buffer>,
+    callback: sendUnaryData<Buffer>,
+  ): void {
     const started = performance.now();
     const abort = new AbortController();
     call.on('cancelled', () => abort.abort(new Error('the call was cancelled by the client')));
     const orgId = String(call.metadata.get('x-scope-orgid')[0] ?? '');
     const finish = (code: string): void => this.#options.onCall(PUSH, code, (performance.now() - started) / 1000);
     const authorization = String(call.metadata.get('authorization')[0] ?? '');
-    this.#options.push(orgId, call.request, abort.signal, authorization).then(
+    push(orgId, call.request, abort.signal, authorization).then(
       () => {
         finish('success');
         callback(null, NOTHING);
@@ -128,8 +139,10 @@ export class GrpcServer {
         callback(answer);
       },
     );
-  };
+  }
 }
+
+type Pusher = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void;
 
 /** TLS with a certificate that can change while the server runs. */
 class ReplaceableCredentials extends ServerCredentials {

@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import type { SegmentCatalog } from '../../storage/index/index.ts';
+import type { Config } from '../config/index.ts';
+import type { CatalogKeeper } from '../querier/catalog-keeper.ts';
+import { IngesterSet, onlyIngester } from '../querier/ingester-set.ts';
+import type { MemberStatus } from '../ring/index.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
+import { type GrpcClientTls, IngesterPool } from '../rpc/ingester-pool.ts';
+import type { RecentRows } from '../rpc/recent-rows.ts';
+import type { Host } from './host.ts';
+import type { RingPart } from './ring-part.ts';
+
+/** The ways to the ingesters of the installation, the one of this process among them. */
+export interface IngestersPart {
+  /** Undefined for who is not in the ring. */
+  readonly client: (id: string) => IngesterClient | undefined;
+  /** Of all of them together; `keeper` looks after the catalog of this process, if it has one. */
+  readonly rows: (keeper: CatalogKeeper | undefined) => RecentRows;
+}
+
+/** `own`: the ingester of this process; `catalog`: told what other ingesters have stored. */
+export async function connectIngesters(
+  host: Host,
+  ring: RingPart,
+  own: IngesterClient | undefined,
+  catalog: SegmentCatalog | undefined,
+): Promise<IngestersPart> {
+  const { config, clock, registry } = host;
+  if (!ring.isCluster) {
+    const only = own!;
+    return { client: (id) => (id === only.id ? only : undefined), rows: () => onlyIngester(only, clock) };
+  }
+  const membership = ring.members.ingester;
+  const { remote_timeout, pool_config, grpc_client_config: grpc } = config.ingester_client;
+  const tls = await clientTlsOf(grpc);
+  const pool = new IngesterPool({
+    members: () => membership.all(),
+    ...(tls && { tls }),
+    settings: {
+      pushTimeoutMs: remote_timeout,
+      maxReceiveBytes: grpc.max_recv_msg_size,
+      maxSendBytes: grpc.max_send_msg_size,
+      ...(catalog && {
+        onSegments: (keys) => {
+          for (const key of keys) catalog.add(key);
+        },
+      }),
+    },
+    healthCheck: pool_config.health_check_ingesters,
+    periodMs: pool_config.client_cleanup_period,
+    healthTimeoutMs: pool_config.remote_timeout,
+    clock,
+    logger: host.logger('ingester-client'),
+    registry,
+  });
+  pool.start();
+  host.onStop('ingester clients', () => pool.stop());
+  let version = -1;
+  let members: ReadonlyMap<string, MemberStatus> = new Map();
+  const client = (id: string): IngesterClient | undefined => {
+    if (id === own?.id) return own;
+    if (version !== membership.version) {
+      version = membership.version;
+      members = new Map(membership.all().map((member) => [member.id, member]));
+    }
+    const member = members.get(id);
+    return member && pool.client(id, member.address);
+  };
+  const rows = (keeper: CatalogKeeper | undefined): RecentRows =>
+    new IngesterSet({
+      readSet: () => ring.ingesters.readSet(config.common.replication_factor),
+      members: () => membership.all(),
+      client: (id) => client(id) ?? null,
+      isReplicated: config.common.replication_factor > 1,
+      clock,
+      ...(keeper && { catalog: keeper }),
+    });
+  return { client, rows };
+}
+
+/** Undefined for plain text. Rejects when a file cannot be read. */
+export async function clientTlsOf(
+  settings: Config['ingester_client']['grpc_client_config'],
+): Promise<GrpcClientTls | undefined> {
+  if (!settings.tls_enabled) return undefined;
+  const pem = (path: string) => (path === '' ? undefined : readFile(path));
+  const [ca, cert, key] = await Promise.all([
+    pem(settings.tls_ca_path),
+    pem(settings.tls_cert_path),
+    pem(settings.tls_key_path),
+  ]);
+  return {
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+    ...(settings.tls_server_name !== '' && { serverName: settings.tls_server_name }),
+    insecureSkipVerify: settings.tls_insecure_skip_verify,
+  };
+}
