@@ -1,4 +1,3 @@
-import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { Tenants } from '../http/types.ts';
 import { TooManyOutstandingError } from '../querier/query-slots.ts';
@@ -72,7 +71,6 @@ class Worker {
 export interface DispatcherOptions {
   /** `frontend.max_outstanding_per_tenant` */
   readonly maxOutstandingPerTenant: number;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
