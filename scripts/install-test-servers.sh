@@ -2,7 +2,7 @@
 # Installs the programs that test/servers runs against (Debian 12 or later, root). Can be run again at any time.
 # syslog-ng-core takes the place of rsyslog where that is installed.
 set -eu
-packages='radosgw ceph-mon ceph-osd syslog-ng-core syslog-ng-mod-http nginx prometheus etcd-server memcached redis-server'
+packages='radosgw ceph-mon ceph-osd syslog-ng-core syslog-ng-mod-http nginx prometheus etcd-server memcached redis-server systemd'
 missing=
 for package in $packages; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
