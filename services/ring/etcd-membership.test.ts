@@ -203,6 +203,27 @@ test('members come back to an etcd that has lost its data', async (t) => {
   assert.deepEqual(shown(two), ['one ACTIVE', 'two LEAVING']);
 });
 
+test('a member whose lease is gone without a word registers again', async (t) => {
+  const { open, pass, etcd } = setUp(t);
+  const one = await open();
+  await one.register(member('one'));
+  etcd.silently(() => etcd.endLeases());
+  assert.deepEqual(etcd.keys(), ['collectors/ingester/members/one']);
+  await pass(PERIOD_MS);
+  assert.deepEqual(etcd.keys(), ['collectors/ingester/heartbeats/one', 'collectors/ingester/members/one']);
+});
+
+test('a member that has just come back is not forgotten by somebody who does not know it yet', async (t) => {
+  const { open, pass, etcd } = setUp(t);
+  const one = await open('ingester', { autoforgetMs: TIMEOUT_MS });
+  etcd.put('collectors/ingester/members/two', JSON.stringify(record));
+  await pass(TIMEOUT_MS / 2);
+  etcd.silently(() => etcd.put('collectors/ingester/heartbeats/two', ''));
+  await pass(TIMEOUT_MS);
+  assert.deepEqual(shown(one), ['two UNHEALTHY']);
+  assert.equal(etcd.keys().length, 2);
+});
+
 test('what a cancelled watch did not tell is loaded', async (t) => {
   const { open, pass, etcd } = setUp(t);
   const [one, two] = [await open(), await open()];
@@ -293,12 +314,13 @@ test('a process does not fight for its name with one that took it later', async 
   await old.register(member('one', { address: 'old:1' }));
   await young.register(member('one', { address: 'young:1' }));
   await pass(2 * PERIOD_MS);
+  const { version } = young;
   await old.setState('one', 'LEAVING');
   await old.unregister('one');
   await old.stop();
   await pass(2 * TIMEOUT_MS);
   assert.deepEqual(shown(young), ['one ACTIVE']);
-  assert.equal(young.all()[0]!.address, 'young:1');
+  assert.deepEqual([young.all()[0]!.address, young.version], ['young:1', version]);
   assert.equal(etcd.keys().length, 2);
   assert.deepEqual(logged, ['another process has registered as the same member of the ring']);
 });

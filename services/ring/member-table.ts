@@ -63,7 +63,7 @@ export class MemberTable {
   readonly #listeners = new ChangeListeners();
   #hasContact = true;
   #graceUntilMs = 0;
-  /** When some member has to be judged by time alone. */
+  /** When some member has to be judged by time alone; never without contact. */
   #judgeAtMs = Number.POSITIVE_INFINITY;
   #version = 0;
   #all: readonly MemberStatus[] | undefined;
@@ -174,7 +174,7 @@ export class MemberTable {
   /** Judges those whose time is over; cheap when nobody's is. */
   judge(): void {
     const nowMs = this.#clock.nowMs();
-    if (!this.#hasContact || nowMs < this.#judgeAtMs) return;
+    if (nowMs < this.#judgeAtMs) return;
     this.#judgeAtMs = Number.POSITIVE_INFINITY;
     let isChanged = false;
     for (const [id, entry] of this.#entries) {

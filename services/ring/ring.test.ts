@@ -188,6 +188,7 @@ test('with zones, replicas lie in different ones as far as there are zones', asy
     [3, 3, [1, 1, 1]],
     [5, 3, [1, 1, 1]],
     [2, 3, [1, 2]],
+    [3, 4, [1, 1, 2]],
     [3, 5, [1, 2, 2]],
     [1, 3, [3]],
   ];

@@ -85,6 +85,11 @@ export class FakeEtcd implements EtcdClient {
     }
   }
 
+  /** Ends all leases before their time. */
+  endLeases(): void {
+    for (const id of [...this.#leases.keys()]) this.#endLease(id);
+  }
+
   async load(prefix: string) {
     await this.#reached();
     const items = [...this.#items.values()].filter(({ key }) => key.startsWith(prefix));
