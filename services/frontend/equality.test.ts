@@ -142,7 +142,7 @@ async function outcome(
   try {
     return { answer: await queries.range(params, context) };
   } catch (error: unknown) {
-    assert.ok(error instanceof Error && 'code' in error, String(error));
+    if (!(error instanceof Error && 'code' in error)) throw error;
     return { code: error.code, message: error.message };
   }
 }

@@ -145,8 +145,7 @@ class Frontend {
 class ServedStream {
   readonly #stream: WorkStream;
   readonly #options: QuerierWorkerOptions;
-  #current: { readonly number: number; readonly abort: AbortController; readonly answered: Promise<void> } | null =
-    null;
+  #current: { readonly number: number; readonly abort: AbortController } | null = null;
   #isLeaving = false;
 
   constructor(stream: WorkStream, options: QuerierWorkerOptions) {
@@ -169,7 +168,6 @@ class ServedStream {
       this.#stream.cancel();
     }
     this.#current?.abort.abort(new Error('the query frontend went away'));
-    await this.#current?.answered;
     this.#stream.end();
     return hasWorked;
   }
@@ -191,10 +189,10 @@ class ServedStream {
     }
     const { request } = message;
     const abort = new AbortController();
-    const answered = this.#answer(request, abort.signal).finally(() => {
+    this.#current = { number: request.number, abort };
+    void this.#answer(request, abort.signal).finally(() => {
       if (this.#current?.number === request.number) this.#current = null;
     });
-    this.#current = { number: request.number, abort, answered };
   }
 
   /** Never rejects: what fails is told, and a stream that is over needs nothing to be told. */
