@@ -16,6 +16,7 @@ function segment(id: number, sizeBytes: number, own: { day?: number; ageMs?: num
     minNs,
     maxNs: minNs + 5n,
     sizeBytes,
+    footerBytes: 1,
   };
 }
 
@@ -82,12 +83,17 @@ const HOUR_MS = 3_600_000;
 const DAY_NS = BigInt(DAY_MS) * 1_000_000n;
 
 /** From and to in hours after the day's start; `family` are the digits that segments made together share. */
-function span(from: number, to: number, own: { family?: number; sizeBytes?: number; arrivedMs?: number } = {}) {
-  const { family = Math.round(from * 1e6 + to), sizeBytes = 10, arrivedMs = START_MS + to * HOUR_MS } = own;
+function span(
+  from: number,
+  to: number,
+  own: Partial<Record<'family' | 'sizeBytes' | 'footerBytes' | 'arrivedMs', number>> = {},
+) {
+  const { family = Math.round(from * 1e6 + to), sizeBytes = 10, footerBytes = 1 } = own;
+  const { arrivedMs = START_MS + to * HOUR_MS } = own;
   const at = (hours: number): bigint => BigInt(START_MS + Math.round(hours * HOUR_MS)) * 1_000_000n;
   const digits = (value: number): string => value.toString(16).padStart(12, '0');
   const id = `${digits(arrivedMs)}${digits(family)}0000`;
-  return { key: `${from}-${to}-${family}`, id, minNs: at(from), maxNs: at(to), sizeBytes };
+  return { key: `${from}-${to}-${family}`, id, minNs: at(from), maxNs: at(to), sizeBytes, footerBytes };
 }
 
 const options = (own: Partial<PlanOptions> = {}): PlanOptions => ({
@@ -139,6 +145,11 @@ describe('settledWindows', () => {
     const huge = segments.map((segment) => ({ ...segment, sizeBytes: 5000 }));
     const lengths = windows(huge).map(([start, end]) => end! - start!);
     assert.deepEqual([lengths.length, Math.min(...lengths)], [31, 0.75], 'no part is shorter than 45 minutes');
+  });
+
+  it('looks at a day of very many streams in parts too, for the sake of their footers', () => {
+    const segments = Array.from({ length: 24 }, (_, hour) => span(hour, hour + 1, { footerBytes: 2 ** 23 }));
+    assert.ok(windows(segments).length > 2);
   });
 
   it('covers every time into which two segments reach, once, in few windows', () => {

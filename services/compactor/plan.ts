@@ -8,6 +8,7 @@ export interface PlannedSegment {
   /** Inclusive. */
   readonly maxNs: bigint;
   readonly sizeBytes: number;
+  readonly footerBytes: number;
 }
 
 export interface PlanOptions {
@@ -39,6 +40,8 @@ const MIN_SEGMENTS = 4;
 /** A day with more than so many times the largest segment is looked at in parts; a part is no shorter than 45 minutes. */
 const WINDOW_SEGMENTS = 8;
 const MIN_WINDOW_NS = DAY_NS / 32n;
+/** So is one with more than this of compressed footers, which are held in memory, several times as large, while it is merged. */
+const WINDOW_FOOTER_BYTES = 64 * 1024 * 1024;
 /** Less than this share of late data waits, for more of it. */
 const LATE_SHARE = 1 / 8;
 
@@ -139,7 +142,9 @@ function closedParts<S extends PlannedSegment>(day: Part<S>, options: PlanOption
 function divide<S extends PlannedSegment>(part: Part<S>, maxBytes: number): Part<S>[] {
   const { startNs, endNs, segments } = part;
   const bytes = segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  if (bytes <= maxBytes || endNs - startNs <= MIN_WINDOW_NS) return [part];
+  const footers = segments.reduce((sum, { footerBytes }) => sum + footerBytes, 0);
+  const isLittle = bytes <= maxBytes && footers <= WINDOW_FOOTER_BYTES;
+  if (isLittle || endNs - startNs <= MIN_WINDOW_NS) return [part];
   const middleNs = startNs + (endNs - startNs) / 2n;
   const earlier = segments.filter(({ minNs }) => minNs < middleNs);
   const later = segments.filter(({ maxNs }) => maxNs >= middleNs);

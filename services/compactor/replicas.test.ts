@@ -1,10 +1,12 @@
 /** What becomes of a day that three ingesters stored, each its own copy, in segments of their own cut. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import type { TestRow } from '../../storage/block/testing/heads.ts';
-import { findOverlaps } from '../../storage/compaction/index.ts';
+import { findOverlaps, mergeSegments } from '../../storage/compaction/index.ts';
 import { MemoryStore } from '../../test/faults/memory-store.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
+import type { SegmentMerger } from './service.ts';
 import { flush, HOUR_MS, rowsIn, type Setup, type SetupOptions, startOver, TestClock } from './testing/setup.ts';
 
 const MINUTE_MS = 60_000;
@@ -99,10 +101,7 @@ class Cluster {
   }
 }
 
-async function run({ catalog, compactor }: Setup): Promise<void> {
-  await catalog.refresh();
-  await compactor.run();
-}
+const run = ({ compactor }: Setup): Promise<void> => compactor.run();
 
 const writtenBytes = async ({ registry }: Setup): Promise<number> =>
   Number(/^loptr_compactor_written_bytes_total (\S+)$/m.exec(await registry.metrics())![1]);
@@ -295,17 +294,25 @@ describe('segments that several ingesters stored', () => {
       if (isDown) throw new Error('connection refused');
       return [];
     });
-    const setup = await startOver(cluster.store, cluster.clock, { config, ingesters: [answers, away] });
+    let isKnown = false;
+    const ingesters = () => {
+      if (!isKnown) throw new Error('etcd is away');
+      return [answers, away];
+    };
+    const setup = await startOver(cluster.store, cluster.clock, { config, ingesters });
     await setup.requests.add({
       tenant: TENANT,
       query: '{app="app-0"}',
       startMs: START_MS - DAY_MS,
       endMs: cluster.clock.ms,
     });
-    cluster.clock.ms += HOUR_MS;
-    await run(setup);
-    assert.equal(setup.requests.pending(TENANT).length, 1);
-    assert.match(await setup.registry.metrics(), /apply_retention_operation_total\{status="success"\} 1/);
+    for (let runs = 0; runs < 2; runs++) {
+      cluster.clock.ms += HOUR_MS;
+      await run(setup);
+      assert.equal(setup.requests.pending(TENANT).length, 1);
+      isKnown = true;
+    }
+    assert.match(await setup.registry.metrics(), /apply_retention_operation_total\{status="success"\} 2/);
     isDown = false;
     cluster.clock.ms += HOUR_MS;
     await run(setup);
@@ -331,5 +338,65 @@ describe('segments that several ingesters stored', () => {
     assert.equal(setup.requests.pending(TENANT).length, 0);
     const left = await rowsIn(setup.catalog, cluster.store);
     assert.ok(left.length > 0 && left.every((text) => !text.includes('"app-0"')));
+  });
+
+  it('of all tenants get their turn, and nothing else waits for long, however much there is to bring together', async () => {
+    const store = new MemoryStore();
+    const clock = new TestClock(START_MS);
+    for (const tenant of ['a', 'b', 'c']) {
+      for (let day = 0; day < 4; day++) {
+        const rows = [{ ns: ns(START_MS + day * DAY_MS), line: 'x' }];
+        for (let writer = 0; writer < 2; writer++) await flush(store, clock, [[{ app: 'x' }, rows]], tenant);
+      }
+    }
+    clock.ms += 10 * DAY_MS;
+    const merged: string[] = [];
+    const merger: SegmentMerger = {
+      merge: (request, signal) => {
+        clock.ms += 6 * MINUTE_MS;
+        if (request.cutsNs.length > 0) merged.push(request.tenant);
+        return mergeSegments(store, request, signal);
+      },
+      findOverlaps: (search, signal) => findOverlaps(store, search, signal),
+      release: async () => {},
+    };
+    // None is small enough to be merged with its neighbour alone.
+    const setup = await startOver(store, clock, { merger, config: { maxSegmentBytes: 1 } });
+    const turns: string[] = [];
+    for (let runs = 0; runs < 6; runs++) {
+      await run(setup);
+      turns.push(merged.splice(0).join(''));
+    }
+    assert.deepEqual(turns, ['aa', 'bb', 'cc', 'aa', 'bb', 'cc']);
+  });
+
+  it('are left without a claim by a compactor that is told to stop', async () => {
+    const cluster = new Cluster(31, 4);
+    for (let minute = 0; minute < 8 * 60; minute++) await cluster.minute();
+    cluster.clock.ms += 2 * DAY_MS;
+    const { store } = cluster;
+    const before = [...store.objects.keys()].sort();
+    const reached = Promise.withResolvers<void>();
+    let isReleased = false;
+    const merger: SegmentMerger = {
+      merge: async (request, signal) => {
+        await mergeSegments(store, request);
+        reached.resolve();
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+      findOverlaps: (search, signal) => findOverlaps(store, search, signal),
+      release: async () => {
+        isReleased = true;
+      },
+    };
+    const setup = await startOver(store, cluster.clock, { merger, config });
+    const running = run(setup);
+    await reached.promise;
+    assert.ok(store.objects.size > before.length);
+    await setup.compactor.stop();
+    await running;
+    assert.ok(isReleased);
+    assert.deepEqual([...store.objects.keys()].sort(), before);
   });
 });

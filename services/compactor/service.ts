@@ -31,7 +31,7 @@ export interface CompactorOptions {
   readonly store: ObjectStore;
   readonly catalog: SegmentCatalog;
   readonly merger: SegmentMerger;
-  /** All that may hold rows which are not in the object store. */
+  /** All that may hold rows which are not in the object store. Throws while they are not known. */
   readonly ingesters: () => readonly IngesterClient[];
   /** Asked before each run and each rewrite: false leaves the work to another process. Absent: this one does it. */
   readonly isLeader?: () => boolean;
@@ -52,6 +52,9 @@ const UNLIMITED_QUERY_MS = 3_600_000;
 /** A merge that hangs must not hold up the others for ever: how long one may take, and for so many bytes a millisecond. */
 const MERGE_MS = 30 * 60_000;
 const MERGE_BYTES_PER_MS = 2000;
+
+/** Of a run, for bringing copies together: deletes and retention must get their turn, however much there is to do. */
+const SETTLING_MS = 10 * 60_000;
 
 /** Segments that one note tells of. */
 const DROPS_AT_ONCE = 1000;
@@ -80,6 +83,9 @@ export class Compactor {
   #loop: Promise<void> | undefined;
   #retainedMs = Number.NEGATIVE_INFINITY;
   #contentions = 0;
+  /** Until when this run brings copies together, and whose turn was the last. */
+  #settlingUntilMs = 0;
+  #settledTenant = '';
 
   constructor(options: CompactorOptions) {
     this.#o = options;
@@ -118,6 +124,7 @@ export class Compactor {
     this.#contentions = 0;
     try {
       const settled = await this.#timed(metrics.compactions, metrics.compactionSeconds, metrics.lastCompaction, [
+        () => this.#o.catalog.refresh(this.#stopping.signal), // other processes store segments too
         () => this.#replacer.settle(),
       ]);
       if (!settled) return;
@@ -130,11 +137,12 @@ export class Compactor {
           ...this.#o.requests.tenants().map((tenant) => () => this.#carryOut(tenant)),
         ]);
       }
+      this.#settlingUntilMs = clock.nowMs() + SETTLING_MS;
       await this.#timed(
         metrics.compactions,
         metrics.compactionSeconds,
         metrics.lastCompaction,
-        this.#o.catalog.tenants().map((tenant) => () => this.#compact(tenant)),
+        this.#tenantsInTurn().map((tenant) => () => this.#compact(tenant)),
       );
     } finally {
       if (this.#contentions > 0) metrics.contended.inc();
@@ -195,9 +203,19 @@ export class Compactor {
     }
   }
 
+  /** Begins after the one whose turn was the last when the time was over. */
+  #tenantsInTurn(): string[] {
+    const tenants = this.#o.catalog.tenants();
+    const first = tenants.findIndex((tenant) => tenant > this.#settledTenant);
+    return first < 0 ? tenants : [...tenants.slice(first), ...tenants.slice(0, first)];
+  }
+
   /** Brings together what several ingesters stored of times that are over: one copy of each row remains. */
   async #settle(tenant: string): Promise<void> {
     const { catalog, clock } = this.#o;
+    const isLate = () => clock.nowMs() > this.#settlingUntilMs;
+    if (isLate()) return;
+    this.#settledTenant = tenant;
     const windows = settledWindows(catalog.segments(tenant), this.#planOptions());
     this.#overlaps.forgetAllBut(tenant, windows);
     for (const planned of windows) {
@@ -207,6 +225,7 @@ export class Compactor {
         minNs < endNs && maxNs >= startNs && !this.#isBusy(key) && !this.#unmergeable.has(key);
       const window = { ...planned, segments: catalog.segments(tenant).filter(isHere) };
       for (const group of await this.#overlapsIn(tenant, window)) {
+        if (isLate()) return;
         if (!isWorthwhile(group, endNs, clock.nowMs())) continue;
         await this.#rewrite(tenant, group, 'compaction', { cutsNs: window.cutsNs });
       }
@@ -279,7 +298,10 @@ export class Compactor {
   /** Rewrites every segment once for all requests; returns those of which no row is left anywhere. */
   async #deleteRows(tenant: string, due: readonly KnownRequest[]): Promise<KnownRequest[]> {
     const { catalog } = this.#o;
-    const recent = await Promise.all(due.map((known) => this.#hasRecent(tenant, known)));
+    const ingesters = this.#ingesters();
+    const recent = await Promise.all(
+      due.map((known) => ingesters === null || this.#hasRecent(ingesters, tenant, known)),
+    );
     // What ingesters have stored meanwhile, and what others wrote.
     await catalog.refresh(this.#stopping.signal);
     const touched = await Promise.all(due.map((known, i) => (recent[i] ? null : this.#segmentsWith(tenant, known))));
@@ -300,8 +322,22 @@ export class Compactor {
     return due.filter((_, i) => isComplete[i]);
   }
 
+  /** Null while they are not known. */
+  #ingesters(): readonly IngesterClient[] | null {
+    try {
+      return this.#o.ingesters();
+    } catch (err: unknown) {
+      this.#o.logger.warn('the ingesters are not known; delete requests wait for the next run', { err });
+      return null;
+    }
+  }
+
   /** Whether an ingester holds rows of the request, or does not tell. */
-  async #hasRecent(tenant: string, { expr, rule: { startNs, endNs } }: KnownRequest): Promise<boolean> {
+  async #hasRecent(
+    ingesters: readonly IngesterClient[],
+    tenant: string,
+    { expr, rule: { startNs, endNs } }: KnownRequest,
+  ): Promise<boolean> {
     const asked = { tenant, matchers: expr.matchers, startNs, endNs };
     const isRecent = ({ blocks, heads }: RecentStream) =>
       blocks.length > 0 ||
@@ -310,7 +346,7 @@ export class Compactor {
         return ref !== null && ref.minNs <= endNs && ref.maxNs >= startNs;
       });
     const answers = await Promise.all(
-      this.#o.ingesters().map(async (ingester) => {
+      ingesters.map(async (ingester) => {
         try {
           return (await ingester.recent(asked, this.#stopping.signal)).some(isRecent);
         } catch (err: unknown) {

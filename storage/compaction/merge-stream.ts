@@ -66,7 +66,7 @@ export async function mergeStream(
     // Over such a span rows cannot be sorted as one; queries still see what repeats.
     const isTooLong = stretches.some(({ fromNs, untilNs }) => untilNs - fromNs >= MAX_SPAN_NS);
     if (group.length === 1 || isTooLong) {
-      for (const block of group) {
+      for (const block of group.sort(byStart)) {
         if (!isTouched(block)) await copyBlock(block, figures, emit);
         else await rewriteBlock(rules, block, figures, emit);
       }
@@ -180,12 +180,8 @@ interface Group {
  * time.
  */
 function groupBlocks(blocks: readonly SourceBlock[], rules: StreamRules): SourceBlock[][] {
-  const byTime = [...blocks].sort((a, b) => {
-    const difference = a.place.stats.minNs - b.place.stats.minNs;
-    return difference < 0n ? -1 : difference > 0n ? 1 : a.arrival - b.arrival;
-  });
   const groups: Group[] = [];
-  for (const block of byTime) {
+  for (const block of blocks.toSorted(byStart)) {
     const { minNs, maxNs, rowCount, lineBytes } = block.place.stats;
     const last = groups.at(-1);
     if (last && (minNs <= last.maxNs || areSmall(last, block, rules))) {
@@ -196,6 +192,11 @@ function groupBlocks(blocks: readonly SourceBlock[], rules: StreamRules): Source
     } else groups.push({ blocks: [block], minNs, maxNs, rows: rowCount, bytes: lineBytes });
   }
   return groups.map((group) => group.blocks.sort((a, b) => a.arrival - b.arrival));
+}
+
+function byStart(a: SourceBlock, b: SourceBlock): number {
+  const difference = a.place.stats.minNs - b.place.stats.minNs;
+  return difference < 0n ? -1 : difference > 0n ? 1 : a.arrival - b.arrival;
 }
 
 /** Whether a group and the block after it fit into one block, and the block alone would be a small one. */

@@ -26,6 +26,8 @@ interface Draft {
   /** Blocks of the stream that is being added. */
   readonly stream: EncodedBlock[];
   streamBytes: number;
+  /** Newest row of these. */
+  streamMaxNs: bigint;
 }
 
 const MAX_OUTPUTS = 2 ** 16;
@@ -52,19 +54,21 @@ export class Outputs {
     this.#signal = signal;
   }
 
-  /** The next block in time of the current stream. Its bytes are kept. Throws ObjectStoreError. */
+  /** The next block of the current stream, in order of its oldest row. Its bytes are kept. Throws ObjectStoreError. */
   async add(labels: Labels, block: EncodedBlock): Promise<void> {
     const { maxBytes, cutsNs } = this.#options;
     const draft = this.#draftOf(stretchOf(cutsNs, block.stats.minNs));
     if (draft !== this.#current) await this.endStream(labels);
     this.#current = draft;
     const bytes = sizeOf(block);
-    const last = draft.stream.at(-1);
-    // Rows of one time stay together: apart they would look like a repetition that is to be merged.
-    if (last && draft.streamBytes + bytes > maxBytes && block.stats.minNs > last.stats.maxNs) {
+    const { minNs, maxNs } = block.stats;
+    const isFull = draft.stream.length > 0 && draft.streamBytes + bytes > maxBytes;
+    // What overlaps stays together, down to rows of one time: apart it would look as if it were to be merged.
+    if (isFull && minNs > draft.streamMaxNs) {
       await this.#closeStream(draft, labels);
       await this.#write(draft);
     }
+    if (draft.stream.length === 0 || maxNs > draft.streamMaxNs) draft.streamMaxNs = maxNs;
     draft.stream.push(block);
     draft.streamBytes += bytes;
     this.#heldBytes += bytes;
@@ -88,7 +92,7 @@ export class Outputs {
   #draftOf(stretch: number): Draft {
     let draft = this.#drafts.get(stretch);
     if (!draft) {
-      draft = { series: [], bytes: 0, stream: [], streamBytes: 0 };
+      draft = { series: [], bytes: 0, stream: [], streamBytes: 0, streamMaxNs: 0n };
       this.#drafts.set(stretch, draft);
     }
     return draft;

@@ -39,7 +39,7 @@ export class TestClock implements Clock {
 export interface SetupOptions {
   readonly config?: Partial<CompactorConfig>;
   readonly limits?: Partial<Limits>;
-  readonly ingesters?: readonly IngesterClient[];
+  readonly ingesters?: readonly IngesterClient[] | (() => readonly IngesterClient[]);
   /** Absent: merges in this thread. */
   readonly merger?: SegmentMerger;
   readonly isLeader?: () => boolean;
@@ -59,6 +59,7 @@ export async function startOver(store: ObjectStore, clock: Clock, options: Setup
   const limits = { for: (): Limits => ({ ...defaultLimits, ...options.limits }) };
   const requests = new DeleteRequests({ store, keyPrefix: 'index/', limits, clock, logger: silentLogger });
   const registry = new Registry();
+  const { ingesters = [] } = options;
   const compactor = new Compactor({
     config: { ...defaultCompactorConfig, ...options.config },
     store,
@@ -68,7 +69,7 @@ export async function startOver(store: ObjectStore, clock: Clock, options: Setup
       findOverlaps: (search, signal) => findOverlaps(store, search, signal),
       release: async () => {},
     },
-    ingesters: () => options.ingesters ?? [],
+    ingesters: typeof ingesters === 'function' ? ingesters : () => ingesters,
     isLeader: options.isLeader ?? (() => true),
     limits,
     requests,
