@@ -1,37 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate, rootCertificates } from 'node:tls';
-import { noop } from 'cockatiel';
-import {
-  CompareResult,
-  CompareTarget,
-  Etcd3,
-  EtcdLeaseInvalidError,
-  type IOptions,
-  type IRequestOp,
-  Range,
-} from 'etcd3';
-
-export interface EtcdOptions {
-  /** `host:port` or URL. */
-  readonly endpoints: readonly string[];
-  readonly tls?: EtcdTls;
-  readonly username?: string;
-  readonly password?: string;
-  /** For asking for a token. */
-  readonly dialTimeoutMs: number;
-}
-
-/** Files in PEM. */
-export interface EtcdTls {
-  readonly certPath?: string;
-  readonly keyPath?: string;
-  /** Without it Node's certificates vouch for the server. */
-  readonly caPath?: string;
-  /** Name that the certificate must have; otherwise the host of the endpoint. */
-  readonly serverName?: string;
-  readonly insecureSkipVerify?: boolean;
-}
+import { CompareResult, CompareTarget, type Etcd3, EtcdLeaseInvalidError, type IRequestOp, Range } from 'etcd3';
+import { connectionsTo, type EtcdOptions } from './etcd-connections.ts';
 
 export interface EtcdItem {
   readonly key: string;
@@ -95,93 +63,30 @@ export interface EtcdClient {
   close(): void;
 }
 
-/** How often a silent connection is asked whether it is alive, as etcd's own clients do. */
-const KEEPALIVE_MS = 10_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
-
 /** Reads the certificates; does not connect yet. One client serves all rings of a process. */
 export async function createEtcdClient(options: EtcdOptions): Promise<EtcdClient> {
-  const isTls = options.tls !== undefined || options.endpoints.some((endpoint) => endpoint.startsWith('https:'));
-  const scheme = isTls ? 'https' : 'http';
-  const tls = options.tls ?? {};
-  const pem = (path: string | undefined) => (path ? readFile(path) : undefined);
-  const [ca, certChain, privateKey] = await Promise.all([tls.caPath, tls.certPath, tls.keyPath].map(pem));
-  const rootCertificate = ca ?? Buffer.from(rootCertificates.join('\n'));
-  const etcdOptions: IOptions = {
-    hosts: options.endpoints.map(
-      (endpoint) => `${scheme}://${endpoint.replace(/^https?:\/\//, '').replace(/\/$/, '')}`,
-    ),
-    ...(isTls && {
-      credentials: { rootCertificate, ...(certChain && { certChain }), ...(privateKey && { privateKey }) },
-    }),
-    ...(options.username && {
-      auth: {
-        username: options.username,
-        password: options.password ?? '',
-        callOptions: () => ({ deadline: Date.now() + options.dialTimeoutMs }),
-      },
-    }),
-    grpcOptions: {
-      'grpc.keepalive_time_ms': KEEPALIVE_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-      // Otherwise a second can pass between two tries and two minutes later on.
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 2000,
-    },
-    // Its circuit breaker would keep on refusing for seconds after etcd is back.
-    faultHandling: { host: () => noop, global: noop },
-  };
-  const connection = new Connection(etcdOptions);
-  if (isTls) connection.verify(tls);
-  return new Etcd3Client(connection);
+  return new Etcd3Client(await connectionsTo(options));
 }
 
-/** The parts of etcd3's connections that its options do not reach. */
-interface Credentials {
-  verifyOptions?: {
-    rejectUnauthorized?: boolean;
-    checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
-  };
-  _createSecureConnector?(target: { readonly path: string }, options: object, call: unknown): unknown;
-}
-
-/** Told to a server of which only the address is known: Node refuses to tell an address. */
-const NAMELESS = 'localhost';
-
-class Connection extends Etcd3 {
-  /**
-   * Sets which certificate is expected, for all connections: they share one object with the credentials. Those that ask
-   * for tokens get none of the options of gRPC.
-   */
-  verify({ serverName, insecureSkipVerify = false }: EtcdTls): void {
-    const { hosts } = this.pool as unknown as { hosts: readonly { channelCredentials: Credentials }[] };
-    const credentials = hosts[0]?.channelCredentials;
-    const connector = credentials?._createSecureConnector?.bind(credentials);
-    if (credentials === undefined || connector === undefined) throw new Error('etcd3 keeps its credentials elsewhere');
-    credentials._createSecureConnector = (target, options, call) => {
-      const name = serverName || target.path.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-      credentials.verifyOptions = {
-        rejectUnauthorized: !insecureSkipVerify,
-        checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
-      };
-      const told = isIP(name) === 0 ? name : NAMELESS;
-      return connector(target, { ...options, 'grpc.ssl_target_name_override': told }, call);
-    };
-  }
-}
-
-const inTime = (timeoutMs: number): { deadline: number } => ({ deadline: Date.now() + timeoutMs });
-
+/**
+ * Stays with one server of etcd as long as that answers, and goes on to the next when it does not. Its watches end with
+ * it: a server that has lost the others takes calls no more, but keeps its watches open and silent.
+ */
 class Etcd3Client implements EtcdClient {
-  readonly #etcd: Etcd3;
+  readonly #connections: readonly Etcd3[];
+  #current: number;
+  readonly #watches = new Set<{ readonly connection: Etcd3; readonly ended: (error: Error) => void }>();
 
-  constructor(etcd: Etcd3) {
-    this.#etcd = etcd;
+  constructor(connections: readonly Etcd3[]) {
+    if (connections.length === 0) throw new Error('no endpoints of etcd');
+    this.#connections = connections;
+    this.#current = Math.floor(Math.random() * connections.length);
   }
 
   async load(prefix: string, timeoutMs: number) {
     const { start, end } = Range.prefix(prefix);
-    const found = await this.#etcd.kv.range({ key: start, range_end: end }, inTime(timeoutMs));
+    const request = { key: start, range_end: end };
+    const found = await this.#ask(timeoutMs, ({ kv }, options) => kv.range(request, options));
     const items = found.kvs.map(({ key, value, mod_revision, lease }) => ({
       key: key.toString(),
       value,
@@ -197,11 +102,13 @@ class Etcd3Client implements EtcdClient {
    */
   async watch(prefix: string, revision: number, handlers: WatchHandlers, timeoutMs: number) {
     const { start, end } = Range.prefix(prefix);
-    const stream = await this.#etcd.watchClient.watch();
+    const connection = this.#connections[this.#current]!;
+    const stream = await connection.watchClient.watch();
     const created = Promise.withResolvers<void>();
     let isOpen = true;
     const close = (): void => {
       isOpen = false;
+      this.#watches.delete(watch);
       stream.cancel();
     };
     const ended = (error: Error): void => {
@@ -210,6 +117,8 @@ class Etcd3Client implements EtcdClient {
       created.reject(error);
       handlers.onEnd(error);
     };
+    const watch = { connection, ended };
+    this.#watches.add(watch);
     stream.on('error', ended);
     stream.on('end', () => ended(new Error('etcd ended the watch')));
     stream.on('data', (response) => {
@@ -259,45 +168,82 @@ class Etcd3Client implements EtcdClient {
               },
             },
     );
-    const { succeeded, header } = await this.#etcd.kv.txn({ compare, success }, inTime(timeoutMs));
+    const { succeeded, header } = await this.#ask(timeoutMs, ({ kv }, options) =>
+      kv.txn({ compare, success }, options),
+    );
     return { isDone: succeeded, revision: Number(header.revision) };
   }
 
   async probe(key: string, timeoutMs: number): Promise<void> {
-    await this.#etcd.kv.range({ key: Buffer.from(key), count_only: true }, inTime(timeoutMs));
+    const request = { key: Buffer.from(key), count_only: true };
+    await this.#ask(timeoutMs, ({ kv }, options) => kv.range(request, options));
   }
 
   async grantLease(ttlSeconds: number, timeoutMs: number): Promise<string> {
-    return (await this.#etcd.leaseClient.leaseGrant({ TTL: ttlSeconds }, inTime(timeoutMs))).ID;
+    const request = { TTL: ttlSeconds };
+    return (await this.#ask(timeoutMs, ({ leaseClient }, options) => leaseClient.leaseGrant(request, options))).ID;
   }
 
   async renewLease(lease: string, timeoutMs: number): Promise<boolean> {
-    const stream = await this.#etcd.leaseClient.leaseKeepAlive(inTime(timeoutMs));
-    return new Promise((resolve, reject) => {
-      stream.on('error', reject);
-      stream.on('end', () => reject(new Error('etcd did not renew the lease')));
-      stream.on('data', ({ TTL }) => {
-        resolve(TTL !== '0');
-        stream.end();
+    return this.#ask(timeoutMs, async ({ leaseClient }, options) => {
+      const stream = await leaseClient.leaseKeepAlive(options);
+      return new Promise((resolve, reject) => {
+        stream.on('error', reject);
+        stream.on('end', () => reject(new Error('etcd did not renew the lease')));
+        stream.on('data', ({ TTL }) => {
+          resolve(TTL !== '0');
+          stream.end();
+        });
+        stream.write({ ID: lease });
       });
-      stream.write({ ID: lease });
     });
   }
 
   async revokeLease(lease: string, timeoutMs: number): Promise<void> {
     try {
-      await this.#etcd.leaseClient.leaseRevoke({ ID: lease }, inTime(timeoutMs));
+      await this.#ask(timeoutMs, ({ leaseClient }, options) => leaseClient.leaseRevoke({ ID: lease }, options));
     } catch (error: unknown) {
       if (!(error instanceof EtcdLeaseInvalidError)) throw error; // gone is what was wanted
     }
   }
 
   async leaseAgeMs(lease: string, timeoutMs: number): Promise<number | undefined> {
-    const { TTL, grantedTTL } = await this.#etcd.leaseClient.leaseTimeToLive({ ID: lease }, inTime(timeoutMs));
+    const { TTL, grantedTTL } = await this.#ask(timeoutMs, ({ leaseClient }, options) =>
+      leaseClient.leaseTimeToLive({ ID: lease }, options),
+    );
     return Number(TTL) < 0 ? undefined : (Number(grantedTTL) - Number(TTL)) * 1000;
   }
 
   close(): void {
-    this.#etcd.close();
+    for (const { ended } of [...this.#watches]) ended(new Error('the client of etcd is closed'));
+    for (const connection of this.#connections) connection.close();
+  }
+
+  /** Every server gets its part of the time. Which of the errors would be the same elsewhere is not worth to know. */
+  async #ask<T>(
+    timeoutMs: number,
+    call: (connection: Etcd3, options: { readonly deadline: number }) => Promise<T>,
+  ): Promise<T> {
+    const partMs = timeoutMs / this.#connections.length;
+    for (let tries = 1; ; tries++) {
+      const asked = this.#current;
+      const connection = this.#connections[asked]!;
+      try {
+        return await call(connection, { deadline: Date.now() + partMs });
+      } catch (error: unknown) {
+        if (error instanceof EtcdLeaseInvalidError) throw error;
+        if (this.#current === asked) this.#leave(connection, error);
+        if (tries === this.#connections.length) throw error;
+      }
+    }
+  }
+
+  #leave(connection: Etcd3, cause: unknown): void {
+    if (this.#connections.length === 1) return;
+    this.#current = (this.#current + 1) % this.#connections.length;
+    for (const watch of [...this.#watches]) {
+      if (watch.connection === connection)
+        watch.ended(new Error('the server of this watch does not answer', { cause }));
+    }
   }
 }

@@ -1,4 +1,5 @@
-export { createEtcdClient, type EtcdClient, type EtcdOptions, type EtcdTls } from './etcd-client.ts';
+export { createEtcdClient, type EtcdClient } from './etcd-client.ts';
+export type { EtcdOptions, EtcdTls } from './etcd-connections.ts';
 export { EtcdMembership, type EtcdMembershipOptions } from './etcd-membership.ts';
 export { InMemoryMembership } from './in-memory-membership.ts';
 export type { Member, MemberState, MemberStatus, Membership, NewMember, Registration } from './membership.ts';

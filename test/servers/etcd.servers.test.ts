@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -275,6 +276,59 @@ describe('a ring in etcd', () => {
       own.close();
     }
   };
+
+  it('finds the server of etcd that answers, and judges members as if all did', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => void sockets.add(socket.on('error', () => {}))); // says nothing at all
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const endpoints = ['127.0.0.1:1', `127.0.0.1:${port}`, etcd.endpoint];
+    const own = await createEtcdClient({ endpoints, dialTimeoutMs: 5000 });
+    try {
+      const times = { heartbeatTimeoutMs: 2 * LEASE_MS, dialTimeoutMs: 10_000 };
+      const one = await open({ client: own, ...times });
+      await one.register(member('one'));
+      const two = await open(times);
+      await two.register(member('two'));
+      await shows(one, 'one ACTIVE', 'two ACTIVE');
+      logged.length = 0; // it may have lost contact while it was looking for the server
+      await two.stop();
+      await shows(one, 'one ACTIVE', 'two UNHEALTHY');
+      const startedMs = Date.now();
+      await until('some heartbeats', () => Date.now() - startedMs > 2 * times.heartbeatTimeoutMs);
+      assert.deepEqual([shown(one), logged], [['one ACTIVE', 'two UNHEALTHY'], []]);
+      await one.stop();
+    } finally {
+      own.close();
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    }
+  });
+
+  it('goes on while one of three servers of etcd stands still, whichever it is', async () => {
+    const servers = await TestEtcd.startCluster(3);
+    const endpoints = servers.map(({ endpoint }) => endpoint);
+    const clients = await Promise.all([0, 1].map(() => createEtcdClient({ endpoints, dialTimeoutMs: 5000 })));
+    try {
+      const times = { heartbeatTimeoutMs: 3 * LEASE_MS, dialTimeoutMs: 10_000 };
+      const [one, two] = await Promise.all(clients.map((own) => open({ client: own, ...times })));
+      await one!.register(member('one'));
+      await two!.register(member('two'));
+      for (const [i, server] of servers.entries()) {
+        server.freeze();
+        await one!.setState('one', i % 2 === 0 ? 'LEAVING' : 'ACTIVE');
+        await shows(two!, `one ${i % 2 === 0 ? 'LEAVING' : 'ACTIVE'}`, 'two ACTIVE');
+        await until('contact', () => one!.hasContact && two!.hasContact);
+        server.thaw();
+      }
+      await two!.unregister('two');
+      await shows(one!, 'one LEAVING');
+      for (const membership of [one!, two!]) await membership.stop();
+    } finally {
+      for (const own of clients) own.close();
+      for (const server of servers) await server.stop();
+    }
+  });
 
   it('talks TLS, and checks the name in the certificate', async () => {
     const secure = await TestEtcd.start({ tls: true });

@@ -1,5 +1,5 @@
 /**
- * A real etcd for tests: one server on free ports of 127.0.0.1 and in a directory of its own. `README.md` says how to
+ * A real etcd for tests, of one server or several, on free ports of 127.0.0.1 and in a directory of its own. `README.md` says how to
  * install it.
  */
 import { execFile } from 'node:child_process';
@@ -35,25 +35,41 @@ export class TestEtcd {
   }
 
   static async start(options: TestEtcdOptions = {}): Promise<TestEtcd> {
+    const [etcd] = await TestEtcd.#startAll(1, options);
+    if (options.rootPassword !== undefined) await etcd!.#protect(options.rootPassword);
+    return etcd!;
+  }
+
+  /** Several servers that are one etcd. */
+  static startCluster(count: number): Promise<readonly TestEtcd[]> {
+    return TestEtcd.#startAll(count, {});
+  }
+
+  static async #startAll(count: number, options: TestEtcdOptions): Promise<readonly TestEtcd[]> {
     await requirePrograms('etcd', 'openssl');
-    const directory = await mkdtemp(join(tmpdir(), 'loptr-etcd-'));
+    const ports = await freePorts(2 * count);
+    const scheme = options.tls ? 'https' : 'http';
+    const peers = ports.slice(count).map((port) => `http://127.0.0.1:${port}`);
+    const members = peers.map((peer, i) => `server-${i}=${peer}`).join(',');
+    const servers: TestEtcd[] = [];
     try {
-      const [clientPort, peerPort] = await freePorts(2);
-      const caPath = options.tls ? await makeCertificate(directory) : '';
-      const endpoint = `${options.tls ? 'https' : 'http'}://127.0.0.1:${clientPort}`;
-      const peer = `http://127.0.0.1:${peerPort}`;
-      const etcd = new TestEtcd(endpoint, caPath, directory, [
-        ...['--data-dir', join(directory, 'data'), '--unsafe-no-fsync', '--logger', 'zap', '--log-level', 'warn'],
-        ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-        ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-        ...['--initial-cluster', `default=${peer}`],
-        ...(options.tls ? ['--cert-file', caPath, '--key-file', join(directory, 'key.pem')] : []),
-      ]);
-      await etcd.run();
-      if (options.rootPassword !== undefined) await etcd.#protect(options.rootPassword);
-      return etcd;
+      for (const [i, peer] of peers.entries()) {
+        const directory = await mkdtemp(join(tmpdir(), 'loptr-etcd-'));
+        const caPath = options.tls ? await makeCertificate(directory) : '';
+        const endpoint = `${scheme}://127.0.0.1:${ports[i]}`;
+        const args = [
+          ...['--name', `server-${i}`, '--data-dir', join(directory, 'data'), '--unsafe-no-fsync'],
+          ...['--logger', 'zap', '--log-level', 'warn'],
+          ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
+          ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', members],
+          ...(options.tls ? ['--cert-file', caPath, '--key-file', join(directory, 'key.pem')] : []),
+        ];
+        servers.push(new TestEtcd(endpoint, caPath, directory, args));
+      }
+      await Promise.all(servers.map((server) => server.run()));
+      return servers;
     } catch (error: unknown) {
-      await rm(directory, { recursive: true, force: true });
+      for (const server of servers) await server.stop();
       throw error;
     }
   }
