@@ -18,9 +18,16 @@ export interface RefusalMessage {
   readonly message: string;
 }
 export interface PushRequestMessage {
-  readonly batch: Uint8Array;
+  readonly batches?: readonly Uint8Array[];
 }
-export interface AnswerMessage {
+export interface PushResultMessage {
+  readonly refusal?: RefusalMessage | null;
+  readonly failure?: { readonly code: number; readonly details: string } | null;
+}
+export interface PushResponseMessage {
+  readonly results?: readonly PushResultMessage[];
+}
+export interface FlushResponseMessage {
   readonly refusal?: RefusalMessage | null;
 }
 interface MatcherMessage {
@@ -136,7 +143,7 @@ function codec<T>(name: string): MessageCodec<T> {
 
 export const messages = {
   pushRequest: codec<PushRequestMessage>('PushRequest'),
-  pushResponse: codec<AnswerMessage>('PushResponse'),
+  pushResponse: codec<PushResponseMessage>('PushResponse'),
   recentRequest: codec<RecentRequestMessage>('RecentRequest'),
   recentResponse: codec<RecentResponseMessage>('RecentResponse'),
   seriesResponse: codec<SeriesResponseMessage>('SeriesResponse'),
@@ -146,7 +153,7 @@ export const messages = {
   tailRequest: codec<TailRequestMessage>('TailRequest'),
   tailResponse: codec<TailResponseMessage>('TailResponse'),
   flushRequest: codec<object>('FlushRequest'),
-  flushResponse: codec<AnswerMessage>('FlushResponse'),
+  flushResponse: codec<FlushResponseMessage>('FlushResponse'),
 } as const;
 
 export const toInt64 = (value: bigint): Int64 => ({

@@ -16,12 +16,11 @@ import { BufferPool } from './buffer-pool.ts';
 import type { GrpcService } from './grpc-server.ts';
 import { type IngesterClient, PushRejectedError } from './ingester.ts';
 import {
-  type AnswerMessage,
   decodeMatchers,
   decodeRecentRequest,
   encodeLabels,
-  type MessageCodec,
   messages,
+  type PushResultMessage,
 } from './ingester-messages.ts';
 import { encodePushBatch, type StreamBatch } from './push-batch.ts';
 import { rowsOfBatch, splitIntoRuns } from './push-runs.ts';
@@ -87,9 +86,7 @@ export class IngesterService implements GrpcService {
         return messages.statsResponse.encode({ ...figures, segments: this.#options.published(request.tenant) });
       }),
       Tail: this.#tail,
-      Flush: this.#unary('Flush', (_, signal) =>
-        answer(messages.flushResponse, () => this.#options.client.flush(signal)),
-      ),
+      Flush: this.#unary('Flush', (_, signal) => this.#flush(signal)),
     };
   }
 
@@ -103,11 +100,34 @@ export class IngesterService implements GrpcService {
   }
 
   async #push(bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const { batch } = messages.pushRequest.decode(bytes);
-    // Columns are read in place where they start at a multiple of 8, which a message hardly does.
+    const { batches = [] } = messages.pushRequest.decode(bytes);
+    const results = await Promise.all(batches.map((batch) => this.#pushOne(batch, signal)));
+    return messages.pushResponse.encode({ results });
+  }
+
+  async #pushOne(batch: Uint8Array, signal: AbortSignal): Promise<PushResultMessage> {
+    // Columns are read in place where they start at a multiple of 8, which in a message they hardly do.
     using loan = this.#batches.take(batch.length);
     loan.bytes.set(batch);
-    return await answer(messages.pushResponse, () => this.#options.client.push(loan.bytes, signal));
+    try {
+      await this.#options.client.push(loan.bytes, signal);
+      return {};
+    } catch (error: unknown) {
+      if (error instanceof PushRejectedError) return { refusal: { status: error.status, message: error.message } };
+      const { code, details } = toStatus(error);
+      if (code === status.INTERNAL) this.#logFailure('Push', error);
+      return { failure: { code, details } };
+    }
+  }
+
+  async #flush(signal: AbortSignal): Promise<Buffer> {
+    try {
+      await this.#options.client.flush(signal);
+      return messages.flushResponse.encode({});
+    } catch (error: unknown) {
+      if (!(error instanceof PushRejectedError)) throw error;
+      return messages.flushResponse.encode({ refusal: { status: error.status, message: error.message } });
+    }
   }
 
   async #recent(bytes: Buffer, send: Send, signal: AbortSignal): Promise<void> {
@@ -219,28 +239,20 @@ export class IngesterService implements GrpcService {
       const isGone = abort.signal.aborted;
       const code = isGone ? status.CANCELLED : error === null ? status.OK : toStatus(error).code;
       this.#options.onCall?.(path, code === status.OK ? 'success' : String(code), (performance.now() - started) / 1000);
-      if (code === status.INTERNAL)
-        this.#options.logger.error('a call of another process failed', { method, err: error });
+      if (code === status.INTERNAL) this.#logFailure(method, error);
       return !isGone;
     };
     return { signal: abort.signal, finish };
+  }
+
+  #logFailure(method: string, error: unknown): void {
+    this.#options.logger.error('a call of another process failed', { method, err: error });
   }
 
   #assertReadable(): void {
     if (this.#options.isReadable?.() === false) {
       throw new RpcError('unavailable', 'the ingester is still reading its write-ahead log');
     }
-  }
-}
-
-/** A refusal is an answer, whole with its status and text; every other error fails the call. */
-async function answer(codec: MessageCodec<AnswerMessage>, work: () => Promise<void>): Promise<Buffer> {
-  try {
-    await work();
-    return codec.encode({});
-  } catch (error: unknown) {
-    if (!(error instanceof PushRejectedError)) throw error;
-    return codec.encode({ refusal: { status: error.status, message: error.message } });
   }
 }
 

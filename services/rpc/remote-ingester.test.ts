@@ -122,7 +122,7 @@ describe('calls to an ingester of another process', () => {
       logged.map(({ err }) => (err as Error).message),
       ['a secret', 'nobody pushes here'],
     );
-    assert.deepEqual(calls, ['/loptr.Ingester/Recent 13', '/loptr.Ingester/Push 13']);
+    assert.deepEqual(calls, ['/loptr.Ingester/Recent 13', '/loptr.Ingester/Push success']);
   });
 
   it('are not answered from half of the rows', async () => {

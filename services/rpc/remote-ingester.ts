@@ -11,7 +11,7 @@ import {
   type RecentStream,
 } from './ingester.ts';
 import {
-  type AnswerMessage,
+  CorruptMessageError,
   decodeLabels,
   encodeMatchers,
   encodeRecentRequest,
@@ -20,8 +20,9 @@ import {
 } from './ingester-messages.ts';
 import { INGESTER_SERVICE } from './ingester-service.ts';
 import { decodePushBatch, type StreamBatch } from './push-batch.ts';
+import { PushQueue } from './push-queue.ts';
 import { RecentDecoder, RecentTooLargeError } from './recent-wire.ts';
-import { fromServiceError, RpcError } from './rpc-error.ts';
+import { fromServiceError, RpcError, rpcError } from './rpc-error.ts';
 
 /** Of the calls to one ingester. */
 export interface RemoteIngesterSettings {
@@ -33,6 +34,8 @@ export interface RemoteIngesterSettings {
   readonly maxSendBytes?: number;
   /** Pushes that wait for this ingester's answer; beyond it they fail at once. 64 MB by default. */
   readonly maxInflightBytes?: number;
+  /** Batches that go in one call, together; 2 MB by default. A server's `grpc_server_max_recv_msg_size` must take it. */
+  readonly maxPushBytes?: number;
   /** Memory for one answer of `recent`, `series`, `labelNames` and `labelValues`; 512 MB by default. */
   readonly maxAnswerBytes?: number;
   /** A connection over which nothing came for so long is asked for a sign of life. 10 s by default. */
@@ -76,21 +79,24 @@ export class RemoteIngester implements IngesterClient {
   readonly address: string;
   readonly #client: Client;
   readonly #onSegments: (keys: readonly string[], tenant: string) => void | Promise<void>;
-  readonly #pushTimeoutMs: number;
-  readonly #maxInflightBytes: number;
+  readonly #pushes: PushQueue;
   readonly #maxAnswerBytes: number;
   readonly #tails = new Set<(error: Error) => void>();
   /** Tails that the ingester has not confirmed yet. */
   readonly #opening = new Set<Promise<void>>();
-  #inflightBytes = 0;
   #health: RemoteHealth = 'serving';
 
   constructor(options: RemoteIngesterOptions) {
     this.id = options.id;
     this.address = options.address;
     this.#onSegments = options.onSegments ?? (() => {});
-    this.#pushTimeoutMs = options.pushTimeoutMs ?? 5000;
-    this.#maxInflightBytes = options.maxInflightBytes ?? 64 * MB;
+    this.#pushes = new PushQueue({
+      name: `ingester ${options.id} (${options.address})`,
+      timeoutMs: options.pushTimeoutMs ?? 5000,
+      maxCallBytes: options.maxPushBytes ?? 2 * MB,
+      maxBytes: options.maxInflightBytes ?? 64 * MB,
+      call: (batches, deadline) => this.#push(batches, deadline),
+    });
     this.#maxAnswerBytes = options.maxAnswerBytes ?? 512 * MB;
     const security = channelSecurity(options.tls, options.address);
     this.#client = new Client(options.address, security.credentials, {
@@ -112,27 +118,14 @@ export class RemoteIngester implements IngesterClient {
     });
   }
 
-  /** Pushes under way. */
+  /** Of pushes under way. */
   get inflightBytes(): number {
-    return this.#inflightBytes;
+    return this.#pushes.bytes;
   }
 
   async push(batch: Uint8Array, signal?: AbortSignal): Promise<void> {
     if (this.#health !== 'serving') throw this.#unhealthy();
-    if (this.#inflightBytes > 0 && this.#inflightBytes + batch.length > this.#maxInflightBytes) {
-      throw new RpcError(
-        'resource_exhausted',
-        `${this.#inflightBytes} bytes wait for ingester ${this.id} (${this.address}), which is too slow`,
-      );
-    }
-    this.#inflightBytes += batch.length;
-    try {
-      const deadline = systemClock.nowMs() + this.#pushTimeoutMs;
-      const bytes = await this.#ask('Push', messages.pushRequest.encode({ batch }), signal, { deadline });
-      throwRefusal(messages.pushResponse.decode(bytes));
-    } finally {
-      this.#inflightBytes -= batch.length;
-    }
+    await this.#pushes.push(batch, signal);
   }
 
   async recent(request: RecentRequest, signal?: AbortSignal): Promise<readonly RecentStream[]> {
@@ -220,7 +213,9 @@ export class RemoteIngester implements IngesterClient {
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
-    throwRefusal(messages.flushResponse.decode(await this.#ask('Flush', messages.flushRequest.encode({}), signal)));
+    const bytes = await this.#ask('Flush', messages.flushRequest.encode({}), signal);
+    const { refusal } = messages.flushResponse.decode(bytes);
+    if (refusal) throw new PushRejectedError(refusal.status, refusal.message);
   }
 
   /**
@@ -249,6 +244,16 @@ export class RemoteIngester implements IngesterClient {
     const gone = new RpcError('unavailable', `ingester ${this.id} left the ring`);
     for (const close of this.#tails) close(gone);
     this.#client.close();
+  }
+
+  async #push(batches: readonly Uint8Array[], deadline: number): Promise<(Error | null)[]> {
+    const bytes = await this.#ask('Push', messages.pushRequest.encode({ batches }), undefined, { deadline });
+    const { results = [] } = messages.pushResponse.decode(bytes);
+    if (results.length !== batches.length) throw new CorruptMessageError('an answer to other pushes');
+    return results.map(({ refusal, failure }) => {
+      if (refusal) return new PushRejectedError(refusal.status, refusal.message);
+      return failure ? rpcError(failure.code, failure.details) : null;
+    });
   }
 
   async #texts(method: string, asked: Buffer, { tenant }: RecentRequest, signal?: AbortSignal): Promise<string[]> {
@@ -356,10 +361,6 @@ export class RemoteIngester implements IngesterClient {
     signal?.addEventListener('abort', onAbort, { once: true });
     return promise;
   }
-}
-
-function throwRefusal({ refusal }: AnswerMessage): void {
-  if (refusal) throw new PushRejectedError(refusal.status, refusal.message);
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -65,10 +65,12 @@ export function toStatus(error: unknown): Partial<StatusObject> & { readonly cod
   return { code: status.INTERNAL, details: 'internal server error, see the log of the server' };
 }
 
+export const rpcError = (code: number, details: string, options?: ErrorOptions): RpcError =>
+  new RpcError(NAMES[code]?.[0] ?? 'unknown', details, options);
+
 /** What the client throws. */
 export function fromServiceError(error: ServiceError): Error {
   if (error.metadata?.get(ERROR_CODE)[0] === 'bad_regex') return new RegexError(error.details, { cause: error });
-  const code = NAMES[error.code]?.[0] ?? 'unknown';
-  const details = code === 'deadline_exceeded' ? 'context deadline exceeded' : error.details;
-  return new RpcError(code, details, { cause: error });
+  const isLate = error.code === status.DEADLINE_EXCEEDED;
+  return rpcError(error.code, isLate ? 'context deadline exceeded' : error.details, { cause: error });
 }
