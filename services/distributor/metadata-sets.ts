@@ -1,3 +1,4 @@
+import { LEVELS } from './level-detect.ts';
 import { normaliseMetadataName } from './metadata-name.ts';
 import type { PushRows } from './push-rows.ts';
 import { repairUtf8 } from './utf8-repair.ts';
@@ -130,6 +131,15 @@ function writeUvarint(out: Uint8Array, at: number, value: number): number {
   return at;
 }
 
+const levelSet = (level: string): Uint8Array =>
+  Buffer.concat([withLength(Buffer.from(DETECTED_LEVEL)), withLength(Buffer.from(level))]);
+/** Sets of the levels that are found in lines. A level that somebody sent may be any text. */
+const LEVEL_SETS: ReadonlyMap<string, Uint8Array> = new Map(LEVELS.map((level) => [level, levelSet(level)]));
+
+/** What sets that are used again may keep. */
+const MAX_KEPT_SETS = 256;
+const MAX_KEPT_BYTES = 16 * 1024;
+
 /** Places that remember recent sets, to find equal ones. A power of two. */
 const RECENT = 64;
 
@@ -143,24 +153,36 @@ export class MetadataSets {
   #used = 0;
   /** 1 + set, by hash. */
   readonly #recent = new Uint32Array(RECENT);
-  readonly #byLevel = new Map<string, number>();
+  #hasRecent = false;
+  /** Sets that hold only a level: the level, and 1 + the index. Few. */
+  readonly #levels: string[] = [];
+  readonly #levelIndexes: number[] = [];
+
+  /** Forgets all sets. The memory stays, unless there is much of it. */
+  clear(): void {
+    this.setCount = 0;
+    this.lastSize = 0;
+    this.#used = 0;
+    if (this.#hasRecent) this.#recent.fill(0);
+    this.#hasRecent = false;
+    this.#levels.length = 0;
+    this.#levelIndexes.length = 0;
+    if (this.ends.length > MAX_KEPT_SETS) this.ends = new Uint32Array(16);
+    if (this.bytes.length > MAX_KEPT_BYTES) this.bytes = Buffer.allocUnsafe(256);
+  }
 
   /** 1 + the index of a set that holds only a level; 0 for no level. */
   addLevel(level: string): number {
     this.lastSize = 0;
     if (level === '') return 0;
-    let index = this.#byLevel.get(level);
-    if (index === undefined) {
-      const value = Buffer.from(level);
-      this.#reserve(DETECTED_LEVEL.length + value.length + 10);
-      let at = this.#used;
-      at = writeUvarint(this.bytes, at, DETECTED_LEVEL.length);
-      at += this.bytes.write(DETECTED_LEVEL, at, 'latin1');
-      at = writeUvarint(this.bytes, at, value.length);
-      this.bytes.set(value, at);
-      index = this.#close(at + value.length);
-      this.#byLevel.set(level, index);
-    }
+    const known = this.#levels.indexOf(level);
+    if (known >= 0) return this.#levelIndexes[known]!;
+    const set = LEVEL_SETS.get(level) ?? levelSet(level);
+    this.#reserve(set.length);
+    for (let i = 0; i < set.length; i++) this.bytes[this.#used + i] = set[i]!;
+    const index = this.#close(this.#used + set.length);
+    this.#levels.push(level);
+    this.#levelIndexes.push(index);
     return index;
   }
 
@@ -238,6 +260,7 @@ export class MetadataSets {
     }
     const index = this.#close(end);
     this.#recent[place] = index;
+    this.#hasRecent = true;
     return index;
   }
 

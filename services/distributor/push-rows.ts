@@ -1,3 +1,5 @@
+import { MetadataSets } from './metadata-sets.ts';
+
 /**
  * A decoded push as columns of offsets into the request's bytes; no object and no string per line.
  *
@@ -37,6 +39,9 @@ export class PushRows {
   firstPairs: Uint32Array;
   pairCounts: Uint32Array;
   pairs: Uint32Array;
+  /** Used again by the next push; those before `#setsTaken` are in use. */
+  readonly #sets: MetadataSets[] = [];
+  #setsTaken = 0;
 
   constructor(source: Buffer) {
     this.source = source;
@@ -76,6 +81,15 @@ export class PushRows {
     return row;
   }
 
+  /** Empty metadata sets, in use until the push is over. */
+  takeSets(): MetadataSets {
+    let sets = this.#sets[this.#setsTaken];
+    if (sets === undefined) this.#sets.push((sets = new MetadataSets()));
+    else sets.clear();
+    this.#setsTaken++;
+    return sets;
+  }
+
   /** Adds a pair to the last row. */
   addPair(nameStart: number, nameLength: number, valueStart: number, valueLength: number): void {
     const at = 4 * this.pairCount++;
@@ -90,6 +104,8 @@ export class PushRows {
   /** Forgets everything, and what it held of the push before. */
   restart(source: Buffer): void {
     this.source = source;
+    this.#setsTaken = 0;
+    if (this.#sets.length > MAX_SPARE_SETS) this.#sets.length = MAX_SPARE_SETS;
     this.clear();
   }
 
@@ -122,6 +138,8 @@ export class PushRows {
 /** Rows for which columns are kept from push to push. */
 const MAX_SPARE_ROWS = 64 * 1024;
 const MAX_SPARES = 8;
+/** Of each; about 1 kB. */
+const MAX_SPARE_SETS = 1000;
 const NO_BYTES = Buffer.alloc(0);
 
 /** Columns that pushes hand on to each other, instead of new ones for each. */

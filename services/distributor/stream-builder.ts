@@ -3,7 +3,7 @@ import type { StreamRows } from '../rpc/push-batch.ts';
 import { wrappedTime } from './entry-check.ts';
 import { findGenericField } from './generic-fields.ts';
 import { LEVELS, levelOfSeverityNumber, normaliseLevel } from './level-detect.ts';
-import { DETECTED_LEVEL, MetadataSets, type Shape } from './metadata-sets.ts';
+import { DETECTED_LEVEL, type MetadataSets, type Shape } from './metadata-sets.ts';
 import type { PushedStream, PushRows } from './push-rows.ts';
 import type { KnownStream } from './stream-labels.ts';
 import type { TenantRules } from './tenant-rules.ts';
@@ -29,7 +29,7 @@ export class StreamBuilder {
   /** First row of the StreamRows that is being filled, and the row after its last. */
   #start: number;
   #end: number;
-  #sets = new MetadataSets();
+  #sets: MetadataSets;
   #baseSeconds = 0;
   #baseNanos = 0;
   #lowest = 0;
@@ -52,6 +52,7 @@ export class StreamBuilder {
     this.#increments = limits.increment_duplicate_timestamp;
     this.#start = pushed.firstRow;
     this.#end = pushed.firstRow;
+    this.#sets = rows.takeSets();
   }
 
   add(row: number): void {
@@ -71,6 +72,7 @@ export class StreamBuilder {
     let offset = (seconds - this.#baseSeconds) * 1e9 + (nanos - this.#baseNanos);
     if (offset > MAX_SPAN_NS || offset < -MAX_SPAN_NS) {
       this.#close();
+      this.#sets = rows.takeSets();
       this.#baseSeconds = seconds;
       this.#baseNanos = nanos;
       this.#last = Number.NEGATIVE_INFINITY;
@@ -118,7 +120,6 @@ export class StreamBuilder {
       ascending: this.#ascending,
     });
     this.#start = end;
-    this.#sets = new MetadataSets();
     this.#lowest = 0;
     this.#ascending = true;
   }

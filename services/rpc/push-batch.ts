@@ -73,19 +73,21 @@ export function encodePushBatch(
   allocate: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
 ): Buffer {
   const tenantBytes = Buffer.from(tenant, 'utf8');
-  const labelBytes = streams.map((s) => Buffer.from(s.labels, 'utf8'));
+  const labelBytes = streams.map((s) => Buffer.byteLength(s.labels, 'utf8'));
+  const lineTotals = streams.map(lineTotal);
   let size = HEADER_BYTES + pad(tenantBytes.length);
   let rowCount = 0;
-  const lineTotals = streams.map(lineTotal);
-  streams.forEach((s, i) => {
+  for (let i = 0; i < streams.length; i++) {
+    const s = streams[i]!;
     rowCount += s.rowCount;
     size += STREAM_HEADER_BYTES + 8 * s.rowCount + 2 * pad(4 * s.rowCount) + pad(4 * s.metaSetCount);
-    size += pad(labelBytes[i]!.length) + pad(metaTotal(s)) + pad(lineTotals[i]!);
-  });
+    size += pad(labelBytes[i]!) + pad(metaTotal(s)) + pad(lineTotals[i]!);
+  }
   const out = allocate(size);
-  const memory = out.buffer as ArrayBuffer;
-  const start = out.byteOffset;
-  new Uint32Array(memory, start, 6).set([MAGIC, size, tenantBytes.length, streams.length, rowCount, 0]);
+  // One view of each kind for all streams: pushes of many small streams would spend their time on making views.
+  const doubles = new Float64Array(out.buffer, out.byteOffset, size >>> 3);
+  const words = new Uint32Array(out.buffer, out.byteOffset, size >>> 2);
+  words.set([MAGIC, size, tenantBytes.length, streams.length, rowCount, 0]);
   out.set(tenantBytes, HEADER_BYTES);
   let at = HEADER_BYTES;
   /** Passes over a section that was written, and zeroes its padding. */
@@ -94,31 +96,50 @@ export function encodePushBatch(
     for (at += length; at < end; at++) out[at] = 0;
   };
   pass(tenantBytes.length);
-  streams.forEach((s, i) => {
+  let source: Uint8Array = out;
+  let lines = out;
+  for (let i = 0; i < streams.length; i++) {
+    const s = streams[i]!;
     const n = s.rowCount;
     const metaBytes = metaTotal(s);
-    const labels = labelBytes[i]!;
-    const flags = s.ascending ? FLAG_ASCENDING : 0;
-    const head = [labels.length, n, lineTotals[i]!, s.metaSetCount, metaBytes, flags];
-    new Uint32Array(memory, start + at, 6).set(head);
+    const head = at >>> 2;
+    words[head] = labelBytes[i]!;
+    words[head + 1] = n;
+    words[head + 2] = lineTotals[i]!;
+    words[head + 3] = s.metaSetCount;
+    words[head + 4] = metaBytes;
+    words[head + 5] = s.ascending ? FLAG_ASCENDING : 0;
     out.writeBigInt64LE(s.baseNs, at + 24);
     at += STREAM_HEADER_BYTES;
-    new Float64Array(memory, start + at, n).set(s.offsetsNs.subarray(0, n));
+    copyFirst(s.offsetsNs, n, doubles, at >>> 3);
     at += 8 * n;
-    for (const column of [s.lineLengths.subarray(0, n), s.metaIndexes.subarray(0, n)]) {
-      new Uint32Array(memory, start + at, n).set(column);
-      pass(4 * n);
-    }
-    new Uint32Array(memory, start + at, s.metaSetCount).set(s.metaEnds.subarray(0, s.metaSetCount));
+    copyFirst(s.lineLengths, n, words, at >>> 2);
+    pass(4 * n);
+    copyFirst(s.metaIndexes, n, words, at >>> 2);
+    pass(4 * n);
+    copyFirst(s.metaEnds, s.metaSetCount, words, at >>> 2);
     pass(4 * s.metaSetCount);
-    out.set(labels, at);
-    pass(labels.length);
-    out.set(s.metaBytes.subarray(0, metaBytes), at);
+    out.write(s.labels, at, 'utf8');
+    pass(labelBytes[i]!);
+    copyFirst(s.metaBytes, metaBytes, out, at);
     pass(metaBytes);
-    copyLines(s, out, at);
+    if (s.source !== source) {
+      source = s.source;
+      // `copy` of a Buffer makes no view of a line, which `set` would need.
+      lines = Buffer.from(source.buffer, source.byteOffset, source.byteLength);
+    }
+    copyLines(s, lines, out, at);
     pass(lineTotals[i]!);
-  });
+  }
   return out;
+}
+
+/** Elements up to which a loop is faster than a view and `set`. */
+const FEW = 48;
+
+function copyFirst<T extends Uint8Array | Uint32Array | Float64Array>(from: T, count: number, to: T, at: number): void {
+  if (count > FEW) to.set(from.length === count ? from : from.subarray(0, count), at);
+  else for (let i = 0; i < count; i++) to[at + i] = from[i]!;
 }
 
 function lineTotal(s: StreamRows): number {
@@ -129,9 +150,7 @@ function lineTotal(s: StreamRows): number {
 
 const metaTotal = (s: StreamRows): number => (s.metaSetCount > 0 ? s.metaEnds[s.metaSetCount - 1]! : 0);
 
-function copyLines({ rowCount, lineStarts, lineLengths, source: bytes }: StreamRows, out: Buffer, at: number): void {
-  // `copy` of a Buffer makes no view of the line, which `set` would need.
-  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function copyLines({ rowCount, lineStarts, lineLengths }: StreamRows, source: Buffer, out: Buffer, at: number): void {
   for (let r = 0; r < rowCount; ) {
     const from = lineStarts[r]!;
     let to = from + lineLengths[r]!;
@@ -153,9 +172,12 @@ export function decodePushBatch(bytes: Uint8Array): PushBatch {
     throw new CorruptPushBatchError(`push batch: ${what}`);
   };
   if (bytes.length < HEADER_BYTES) corrupt('cut short');
-  const [magic, size, tenantLength, streamCount, rowCount] = new Uint32Array(memory, start, 6);
+  const words = new Uint32Array(memory, start, bytes.length >>> 2);
+  const longs = new BigInt64Array(memory, start, bytes.length >>> 3);
+  const [magic, size, tenantLength, streamCount, rowCount] = words;
   if (magic !== MAGIC) corrupt('bad magic');
   if (size !== bytes.length) corrupt(`length ${bytes.length}, header says ${size}`);
+  const text = Buffer.from(memory, start, bytes.length);
   const end = start + bytes.length;
   let at = start + HEADER_BYTES;
   const take = (length: number): number => {
@@ -165,19 +187,26 @@ export function decodePushBatch(bytes: Uint8Array): PushBatch {
     at += pad(length);
     return from;
   };
-  const tenant = Buffer.from(memory, take(tenantLength!), tenantLength).toString('utf8');
+  const tenantAt = take(tenantLength!) - start;
+  const tenant = text.toString('utf8', tenantAt, tenantAt + tenantLength!);
   const streams: StreamBatch[] = [];
   let rows = 0;
   for (let i = 0; i < streamCount!; i++) {
-    const head = take(STREAM_HEADER_BYTES);
-    const [labelsLength, n, lineBytes, metaSetCount, metaBytes, flags] = new Uint32Array(memory, head, 6);
-    const baseNs = new BigInt64Array(memory, head + 24, 1)[0]!;
+    const head = (take(STREAM_HEADER_BYTES) - start) >>> 2;
+    const labelsLength = words[head];
+    const n = words[head + 1];
+    const lineBytes = words[head + 2];
+    const metaSetCount = words[head + 3];
+    const metaBytes = words[head + 4];
+    const flags = words[head + 5];
+    const baseNs = longs[(head + 6) >>> 1]!;
     if (n! > bytes.length / 16 || metaSetCount! > bytes.length / 4) corrupt('more rows than bytes');
     const offsetsNs = new Float64Array(memory, take(8 * n!), n);
     const lineLengths = new Uint32Array(memory, take(4 * n!), n);
     const metaIndexes = new Uint32Array(memory, take(4 * n!), n);
     const metaEnds = new Uint32Array(memory, take(4 * metaSetCount!), metaSetCount);
-    const labels = Buffer.from(memory, take(labelsLength!), labelsLength).toString('utf8');
+    const labelsAt = take(labelsLength!) - start;
+    const labels = text.toString('utf8', labelsAt, labelsAt + labelsLength!);
     const meta = Buffer.from(memory, take(metaBytes!), metaBytes);
     const lines = Buffer.from(memory, take(lineBytes!), lineBytes);
     const ascending = (flags! & FLAG_ASCENDING) !== 0;
