@@ -19,7 +19,7 @@ export interface EtcdMembershipOptions {
   readonly heartbeatTimeoutMs: number;
   /** Forgets members that have been unhealthy for so long; 0: never. */
   readonly autoforgetMs?: number;
-  /** How long `start` tries, and how often. */
+  /** How long, and how often, the start and every change are tried. */
   readonly dialTimeoutMs: number;
   readonly maxRetries: number;
   readonly clock: Clock;
@@ -73,8 +73,7 @@ export class EtcdMembership implements Membership, Registration {
         const pauseMs = backoffMs(tries);
         if (tries >= maxRetries || this.#clock.nowMs() + pauseMs >= deadlineMs || this.#isStopping) {
           await this.stop();
-          const text = cause instanceof Error ? cause.message : String(cause);
-          throw new Error(`etcd cannot be reached for the ring ${this.#options.ring}: ${text}`, { cause });
+          throw new Error(`etcd cannot be reached for the ring ${this.#options.ring}: ${textOf(cause)}`, { cause });
         }
         await this.#pause(pauseMs);
       }
@@ -174,18 +173,26 @@ export class EtcdMembership implements Membership, Registration {
     return this.#stopping.signal.aborted;
   }
 
-  /** Tries again while etcd does not answer. Resolves when this process has seen the change as well. */
+  /**
+   * Tries again while etcd does not answer, as long as `start` would. Resolves when this process has seen the change as
+   * well. What was to be written for a member of this process is written later, if it could not be now.
+   */
   async #write(write: () => Promise<number>): Promise<void> {
+    const { dialTimeoutMs, maxRetries, ring } = this.#options;
+    const deadlineMs = this.#clock.nowMs() + dialTimeoutMs;
     for (let tries = 1; ; tries++) {
       this.#stopping.signal.throwIfAborted();
+      const pauseMs = backoffMs(tries);
       try {
         await this.#sees(await write());
         return;
-      } catch (error: unknown) {
-        if (tries >= this.#options.maxRetries) throw error;
-        this.#logger.debug('etcd does not take a change of the ring', { err: error, tries });
+      } catch (cause: unknown) {
+        if (tries >= maxRetries || this.#clock.nowMs() + pauseMs >= deadlineMs) {
+          throw new Error(`etcd does not take a change of the ring ${ring}: ${textOf(cause)}`, { cause });
+        }
+        this.#logger.debug('etcd does not take a change of the ring', { err: cause, tries });
       }
-      await this.#pause(backoffMs(tries));
+      await this.#pause(pauseMs);
     }
   }
 
@@ -332,3 +339,5 @@ export class EtcdMembership implements Membership, Registration {
 
 /** Leases that one page asks for at a time. */
 const AGES_AT_ONCE = 16;
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

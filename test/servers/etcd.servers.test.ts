@@ -118,7 +118,7 @@ describe('a ring in etcd', () => {
     assert.deepEqual(logged, []);
   });
 
-  it('skips a member whose process was killed, until it is there again or forgotten', async () => {
+  it('skips a member whose process stands still or was killed, until it is there again or forgotten', async () => {
     const one = await open();
     await one.register(member('one'));
     const directory = await mkdtemp(join(tmpdir(), 'loptr-member-'));
@@ -126,6 +126,10 @@ describe('a ring in etcd', () => {
     const start = () => Daemon.start(process.execPath, args, join(directory, 'out'));
     let two = await start();
     try {
+      await shows(one, 'one ACTIVE', 'two ACTIVE');
+      two.signal('SIGSTOP');
+      await shows(one, 'one ACTIVE', 'two UNHEALTHY');
+      two.signal('SIGCONT');
       await shows(one, 'one ACTIVE', 'two ACTIVE');
       const killedMs = Date.now();
       await two.stop('SIGKILL');
