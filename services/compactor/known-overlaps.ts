@@ -32,12 +32,16 @@ export class KnownOverlaps {
     return known.groups.map((group) => group.map((key) => byKey.get(key)!));
   }
 
-  /** Forgets windows of the tenant that are no more; all of them when there is none. */
+  /** Forgets the tenant's windows that are no more. */
   forgetAllBut(tenant: string, windows: readonly Pick<SettledWindow<PlannedSegment>, 'startNs' | 'endNs'>[]): void {
     const names = new Set(windows.map(windowName));
     const known = this.#known.get(tenant);
     for (const name of known?.keys() ?? []) if (!names.has(name)) known!.delete(name);
-    if (known?.size === 0) this.#known.delete(tenant);
+  }
+
+  forgetTenantsBut(tenants: readonly string[]): void {
+    const kept = new Set(tenants);
+    for (const tenant of this.#known.keys()) if (!kept.has(tenant)) this.#known.delete(tenant);
   }
 }
 

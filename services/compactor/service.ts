@@ -3,7 +3,13 @@ import { type BlockLimits, defaultBlockLimits } from '../../storage/block/index.
 import type { MergeRequest, MergeResult, OverlapSearch, Overlaps } from '../../storage/compaction/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
-import type { Replacement, ReplacementClaim, ReplacementReason, SegmentCatalog } from '../../storage/index/index.ts';
+import {
+  familyOf,
+  type Replacement,
+  type ReplacementClaim,
+  type ReplacementReason,
+  type SegmentCatalog,
+} from '../../storage/index/index.ts';
 import type { ObjectStore } from '../../storage/objectstore/index.ts';
 import { headRef } from '../../storage/scan/units.ts';
 import type { LimitsProvider } from '../config/limits.ts';
@@ -206,6 +212,7 @@ export class Compactor {
   /** Begins after the one whose turn was the last when the time was over. */
   #tenantsInTurn(): string[] {
     const tenants = this.#o.catalog.tenants();
+    this.#overlaps.forgetTenantsBut(tenants);
     const first = tenants.findIndex((tenant) => tenant > this.#settledTenant);
     return first < 0 ? tenants : [...tenants.slice(first), ...tenants.slice(0, first)];
   }
@@ -224,6 +231,8 @@ export class Compactor {
       const isHere = ({ key, minNs, maxNs }: SourceSegment) =>
         minNs < endNs && maxNs >= startNs && !this.#isBusy(key) && !this.#unmergeable.has(key);
       const window = { ...planned, segments: catalog.segments(tenant).filter(isHere) };
+      if (isLate()) return;
+      if (new Set(window.segments.map(({ id }) => familyOf(id))).size < 2) continue;
       for (const group of await this.#overlapsIn(tenant, window)) {
         if (isLate()) return;
         if (!isWorthwhile(group, endNs, clock.nowMs())) continue;
