@@ -1,3 +1,4 @@
+import { isMetadataSet } from '../../storage/block/metadata-set.ts';
 import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { FilterTest } from '../../storage/filter/index.ts';
 import type { RecentStream } from './ingester.ts';
@@ -300,7 +301,9 @@ function checkHead({ rowCount, offsetsNs, lineEnds, bytes, metaIndexes, metaEnds
   if (!isGood || end !== bytes.length) throw new CorruptMessageError('rows outside of their head');
   end = 0;
   for (const setEnd of metaEnds) {
-    if (setEnd < end) throw new CorruptMessageError('metadata outside of its head');
+    if (setEnd < end || setEnd > metaBytes.length || !isMetadataSet(metaBytes, end, setEnd)) {
+      throw new CorruptMessageError('metadata that is none');
+    }
     end = setEnd;
   }
   if (end !== metaBytes.length) throw new CorruptMessageError('metadata outside of its head');

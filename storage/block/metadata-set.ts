@@ -42,6 +42,25 @@ export function decodeMetadataSet(bytes: Uint8Array, start = 0, end = bytes.leng
   return pairs;
 }
 
+/** Whether `decodeMetadataSet` would take the bytes, without making texts of them. */
+export function isMetadataSet(bytes: Uint8Array, start: number, end: number): boolean {
+  let texts = 0;
+  for (let at = start; at < end; texts++) {
+    let length = 0;
+    let factor = 1;
+    for (;;) {
+      const byte = bytes[at++];
+      if (byte === undefined || at > end || factor > 2 ** 28) return false;
+      length += (byte & 0x7f) * factor;
+      if (byte < 0x80) break;
+      factor *= 128;
+    }
+    at += length;
+    if (at > end) return false;
+  }
+  return texts % 2 === 0;
+}
+
 function encodeUvarint(value: number): Buffer {
   const bytes: number[] = [];
   while (value >= 0x80) {

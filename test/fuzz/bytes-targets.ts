@@ -8,8 +8,10 @@ import { decodePushWire } from '../../services/distributor/push-wire.ts';
 import type { Sliced } from '../../services/distributor/sliced.ts';
 import { decodeSnappyBlock } from '../../services/distributor/snappy-block.ts';
 import { BufferPool } from '../../services/rpc/buffer-pool.ts';
+import { CorruptMessageError } from '../../services/rpc/ingester-messages.ts';
 import { CorruptPushBatchError, decodePushBatch, encodePushBatch } from '../../services/rpc/push-batch.ts';
-import { CorruptBlockError, encodeBlocks, openBlock } from '../../storage/block/index.ts';
+import { encodeRecent, RecentDecoder, RecentTooLargeError } from '../../services/rpc/recent-wire.ts';
+import { CorruptBlockError, encodeBlocks, headToColumns, openBlock } from '../../storage/block/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
 import { type ObjectStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
 import { CorruptSegmentError, SegmentReader, writeSegment } from '../../storage/segment/index.ts';
@@ -116,6 +118,26 @@ function batchTarget(): Target {
     name: 'push batch',
     run(random) {
       expecting([CorruptPushBatchError], () => decodePushBatch(mutateBytes(random, batch)));
+    },
+  };
+}
+
+/** An answer of an ingester of another process: nothing that it says may end a worker, or take memory without bound. */
+function recentTarget(): Target {
+  const head = headOf(ROWS);
+  const streams = [
+    { labels: [['app', 'a']] as const, blocks: encodeBlocks(head), heads: [head] },
+    { labels: [['app', 'b']] as const, blocks: [], heads: [headOf(ROWS.slice(3)), headOf(ROWS.slice(0, 1))] },
+  ];
+  const message = Buffer.concat([...encodeRecent(streams, null, ['a/segment'])]);
+  return {
+    name: 'recent rows',
+    run(random) {
+      expecting([CorruptMessageError, RecentTooLargeError], () => {
+        const decoder = new RecentDecoder(1 << 20);
+        decoder.add(Buffer.from(mutateBytes(random, message)));
+        for (const { heads } of decoder.finish().streams) for (const one of heads) headToColumns(one, EVERYTHING);
+      });
     },
   };
 }
@@ -296,6 +318,7 @@ export function bytesTargets(): Target[] {
     segmentTarget(),
     walTarget(),
     batchTarget(),
+    recentTarget(),
     wireTarget,
     jsonTarget,
     otlpWireTarget,
