@@ -267,6 +267,9 @@ test('what cannot be read in etcd is told and skipped', async (t) => {
   assert.deepEqual(shown(membership), ['good UNHEALTHY']);
   assert.equal(logged.length, broken.length + 2);
   await assert.rejects(membership.register(member('__proto__')), TypeError);
+  await assert.rejects(membership.register(member('one', { address: '' })), TypeError);
+  await membership.register(member('one', { zone: 'Zürich 1' }));
+  assert.deepEqual(shown(membership), ['good UNHEALTHY', 'one ACTIVE']);
 });
 
 test('a change is tried again until etcd takes it', async (t) => {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { EtcdChange, EtcdClient } from './etcd-client.ts';
-import { checkMemberId } from './member-record.ts';
+import { checkMemberId, encodeMemberRecord } from './member-record.ts';
 import { MemberTable, RingKeys } from './member-table.ts';
 import type { MemberState, MemberStatus, Membership, NewMember, Registration } from './membership.ts';
 import { OwnMembers } from './own-members.ts';
@@ -140,10 +140,12 @@ export class EtcdMembership implements Membership, Registration {
     });
   }
 
+  /** Throws TypeError for a name or an address that readers would not take. */
   async register(member: NewMember): Promise<void> {
     checkMemberId(member.id);
     const before = this.#table.keysOf(member.id).record;
     const registeredAtMs = before?.registeredAtMs ?? this.#clock.nowMs();
+    encodeMemberRecord({ ...member, registeredAtMs });
     this.#own.set(member, registeredAtMs);
     await this.#write(() => this.#own.write(member.id));
   }

@@ -22,9 +22,11 @@ export function checkMemberId(id: string): void {
   if (!ID.test(id)) throw new TypeError(`not a name for a member: ${JSON.stringify(id.slice(0, 100))}`);
 }
 
-export function encodeMemberRecord(record: MemberRecord): string {
-  const { address, zone, state, registeredAtMs } = record;
-  return JSON.stringify({ address, zone, state, registeredAtMs });
+/** Throws TypeError for what no reader would take. */
+export function encodeMemberRecord({ address, zone, state, registeredAtMs }: MemberRecord): string {
+  const text = JSON.stringify({ address, zone, state, registeredAtMs });
+  decodeMemberRecord(Buffer.from(text));
+  return text;
 }
 
 /** Throws TypeError with what is wrong. Fields that it does not know are left out: a newer version may write some. */
@@ -48,5 +50,5 @@ export function decodeMemberRecord(bytes: Buffer): MemberRecord {
 }
 
 function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= MAX_TEXT && !/[\x00-\x20\x7f]/.test(value);
+  return typeof value === 'string' && value.length <= MAX_TEXT && !/[\x00-\x1f\x7f]/.test(value);
 }

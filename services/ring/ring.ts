@@ -66,7 +66,8 @@ export class MembershipRing implements Ring {
     const placement = this.#refreshed();
     let sized = placement.byReplicationFactor.get(replicationFactor);
     if (sized === undefined) {
-      sized = { spread: spreadOver(placement, replicationFactor), found: [] };
+      const found = new Array<readonly string[]>(placement.points.owners.length);
+      sized = { spread: spreadOver(placement, replicationFactor), found };
       placement.byReplicationFactor.set(replicationFactor, sized);
     }
     const { spread, found } = sized;
