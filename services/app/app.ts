@@ -11,6 +11,7 @@ import { noDeletes } from '../rpc/deletes.ts';
 import { rulerRoutes } from '../ruler/index.ts';
 import { deleteRequestsOf, loadCompactor } from './compactor-part.ts';
 import { distributorOf } from './distributor-part.ts';
+import { type FrontendPart, frontendPart, localFrontendRoutes, startQuerierWorker } from './frontend-part.ts';
 import type { Host } from './host.ts';
 import { IngesterPart } from './ingester-part.ts';
 import { connectIngesters } from './ingesters-part.ts';
@@ -45,6 +46,7 @@ export class App {
   #state: State = 'new';
   #ingester: IngesterPart | undefined;
   #distributor: Distributor | undefined;
+  #frontend: FrontendPart | undefined;
   #stopping: Promise<void> | undefined;
   #started: Promise<void> = Promise.resolve();
 
@@ -106,14 +108,21 @@ export class App {
     const keeper = reads && (await keepCatalog(host, reads, ring, held));
     if (ring.isCluster && ingester && storage) await nameLatest(ingester, storage, reads);
     const recent = clients.rows(keeper);
+    const deletes = ring.isCluster ? (held ?? noDeletes) : (requests ?? noDeletes);
     const querier =
       runs('querier') && storage && requests
         ? querierPart(host, storage, {
             recent,
-            deletes: ring.isCluster ? (held ?? noDeletes) : requests,
+            deletes,
             patterns: ingester?.patterns ?? null,
           })
         : undefined;
+    // One process answers queries itself: parts would only cost it.
+    const frontend = runs('query-frontend') && ring.isCluster ? await frontendPart(host, recent, deletes) : undefined;
+    this.#frontend = frontend;
+    const queryRoutes =
+      frontend?.routes ??
+      (querier && (host.config.query_range.cache_results ? await localFrontendRoutes(host, querier) : querier.routes));
     const compactor =
       runs('compactor') && storage && requests
         ? await loadCompactor(host, storage, requests, ring, clients)
@@ -122,19 +131,21 @@ export class App {
     const server = await startServer(host, {
       routes: [
         ...(distributor ? pushRoutes(distributor) : []),
-        ...(querier?.routes ?? []),
+        ...(queryRoutes ?? []),
         ...(ingester?.routes(() => this.#state === 'stopping') ?? []),
         ...(compactor?.routes ?? []),
         ...(runs('ruler') ? rulerRoutes({ rulesDirectory: rulesDirectoryOf(host.config) }) : []),
         ...this.#statusRoutes(host, ring, ingester?.patterns != null),
       ],
-      sockets: querier?.sockets ?? [],
+      sockets: frontend?.sockets ?? querier?.sockets() ?? [],
       distributor,
-      services: ingester ? [ingester.service] : [],
+      services: [...(ingester ? [ingester.service] : []), ...(frontend?.services ?? [])],
     });
     const { grpc, grpcPort } = server;
     if (ingester) await this.#joinAsIngester(host, ring, ingester, grpcPort);
+    if (frontend) host.onStop('query frontend', frontend.stop);
     host.onStop('http', server.stopHttp);
+    if (querier && ring.isCluster) await startQuerierWorker(host, ring, querier);
     compactor?.start();
     for (const service of ['distributor', 'query-frontend', 'compactor'] as const) {
       if (!runs(service)) continue;
@@ -181,7 +192,13 @@ export class App {
   #statusRoutes(host: Host, ring: RingPart, findsPatterns: boolean): Route[] {
     const { config, clock, limits, registry, version } = host;
     return [
-      ...ringRoutes({ members: () => ring.members.ingester.all(), nowMs: () => clock.nowMs(), findsPatterns }),
+      ...ringRoutes({
+        members: ring.ingesterStatus,
+        nowMs: () => clock.nowMs(),
+        shares: () => ring.ingesters.shares(),
+        ...(ring.isCluster && { forget: (id: string) => ring.members.ingester.forget(id) }),
+        findsPatterns,
+      }),
       ...adminRoutes({
         config,
         limits,
@@ -241,7 +258,7 @@ export class App {
   #notReady(): string | undefined {
     if (this.#state === 'stopping' || this.#state === 'stopped') return 'Application is stopping';
     if (this.#ingester?.isStopped) return 'Ingester not ready: Stopping';
-    if (this.#state === 'running') return undefined;
+    if (this.#state === 'running') return this.#frontend?.notReady();
     return 'Some services are not Running:\nStarting: 1\ningester: Starting';
   }
 

@@ -1,7 +1,8 @@
 import type { Route, SocketRoute } from '../http/index.ts';
 import type { PatternIngester } from '../patterns/index.ts';
-import { querierRoutes } from '../querier/http.ts';
+import { type QuerierHttpOptions, querierRoutes } from '../querier/http.ts';
 import { Metadata } from '../querier/metadata.ts';
+import { type PartRunner, QuerierParts } from '../querier/parts.ts';
 import { Patterns } from '../querier/patterns.ts';
 import { Querier } from '../querier/querier.ts';
 import { Tailer } from '../querier/tail.ts';
@@ -11,8 +12,13 @@ import type { Host } from './host.ts';
 import type { StoragePart } from './storage-part.ts';
 
 export interface QuerierPart {
+  /** How requests are answered that come over HTTP, here or at a query frontend. */
+  readonly http: QuerierHttpOptions;
+  /** Parts of queries that a query frontend has divided. */
+  readonly parts: PartRunner;
   readonly routes: readonly Route[];
-  readonly sockets: readonly SocketRoute[];
+  /** To be called where no query frontend of this process has them. */
+  readonly sockets: () => readonly SocketRoute[];
 }
 
 export interface QuerierSources {
@@ -40,17 +46,7 @@ export function querierPart(
     maxOutstandingPerTenant: config.frontend.max_outstanding_per_tenant,
     perRequestLimits: config.querier.per_request_limits_enabled,
   });
-  const tailer = new Tailer({
-    querier,
-    recent,
-    deletes,
-    limits,
-    clock,
-    logger: host.logger('tailer'),
-    registry,
-    maxDurationMs: config.querier.tail_max_duration,
-  });
-  const routes = querierRoutes({
+  const http: QuerierHttpOptions = {
     querier,
     metadata: new Metadata({ sources, limits, clock }),
     patterns:
@@ -62,6 +58,22 @@ export function querierPart(
         sampleIntervalMs: config.pattern_ingester.pattern_sample_interval,
       }),
     clock,
-  });
-  return { routes, sockets: tailer.routes() };
+  };
+  const tailer = (): Tailer =>
+    new Tailer({
+      querier,
+      recent,
+      deletes,
+      limits,
+      clock,
+      logger: host.logger('tailer'),
+      registry,
+      maxDurationMs: config.querier.tail_max_duration,
+    });
+  return {
+    http,
+    parts: new QuerierParts(querier, sources),
+    routes: querierRoutes(http),
+    sockets: () => tailer().routes(),
+  };
 }

@@ -5,6 +5,7 @@ import {
   EtcdMembership,
   InMemoryMembership,
   type MemberState,
+  type MemberStatus,
   type Membership,
   MembershipRing,
   type Registration,
@@ -24,6 +25,8 @@ export interface RingPart {
   readonly isCluster: boolean;
   readonly members: Readonly<Record<RingName, Members>>;
   readonly ingesters: MembershipRing;
+  /** For people: with heartbeats, as far as they are known. */
+  readonly ingesterStatus: () => Promise<readonly MemberStatus[]>;
   /** `grpcPort`: where the gRPC server of this process listens. */
   join(ring: RingName, state: MemberState, grpcPort: number): Promise<void>;
 }
@@ -45,6 +48,10 @@ export async function startRing(host: Host): Promise<RingPart> {
     isCluster,
     members,
     ingesters: new MembershipRing(members.ingester, { zoneAware: ring.zone_awareness_enabled }),
+    ingesterStatus: async () => {
+      const { ingester } = members;
+      return ingester instanceof EtcdMembership ? ingester.withHeartbeats() : ingester.all();
+    },
     join: async (name, state, grpcPort) => {
       const address = `${addressOf(config)}:${ring.instance_port || grpcPort}`;
       await members[name].register({ id, address, zone: ring.instance_availability_zone, state });

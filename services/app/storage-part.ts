@@ -5,6 +5,7 @@ import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { type Config, directoriesOf, s3SettingsOf } from '../config/index.ts';
 import { CatalogKeeper } from '../querier/catalog-keeper.ts';
 import type { HeldDeletes } from '../querier/held-deletes.ts';
+import { remoteCacheOf } from './cache-part.ts';
 import type { Host } from './host.ts';
 import type { RingPart } from './ring-part.ts';
 
@@ -22,7 +23,7 @@ export async function startStorage(host: Host): Promise<StoragePart> {
   const store = await startObjectStore(config);
   const catalog = new SegmentCatalog(store, host.logger('store'));
   const pool = new WorkerPool({
-    size: host.config.querier.workers || availableParallelism(),
+    size: workersOf(host.config),
     settings: { objectStore: config },
     logger: host.logger('workers'),
   });
@@ -30,10 +31,18 @@ export async function startStorage(host: Host): Promise<StoragePart> {
   return { config, store, catalog, pool };
 }
 
+/** Ranges of segments are kept at hand where reading them again would be a request to S3. */
 function objectStoreConfig(config: Config): ObjectStoreConfig {
   const s3 = s3SettingsOf(config);
-  return s3 === undefined ? { kind: 'filesystem', directory: directoriesOf(config).objects } : { kind: 's3', ...s3 };
+  if (s3 === undefined) return { kind: 'filesystem', directory: directoriesOf(config).objects };
+  const settings = config.chunk_store_config.chunk_cache_config;
+  const { enabled, max_size_mb: megabytes, ttl } = settings.embedded_cache;
+  const threads = workersOf(config) + 1;
+  const memoryBytes = enabled ? Math.floor((megabytes * 1024 * 1024) / threads) : 0;
+  return { kind: 's3', ...s3, cache: { memoryBytes, ttlMs: ttl, remote: remoteCacheOf(settings) } };
 }
+
+const workersOf = (config: Config): number => config.querier.workers || availableParallelism();
 
 /**
  * Lists what is stored, and in a cluster goes on looking after it: others store, replace and delete as well. Throws

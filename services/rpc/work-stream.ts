@@ -1,13 +1,12 @@
 import type { Duplex } from 'node:stream';
 import {
-  type ChannelCredentials,
   Client,
-  credentials as grpcCredentials,
   Metadata,
   type ServerDuplexStream,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { channelSecurity, type GrpcClientTls } from './grpc-client-tls.ts';
 
 /** One side of a stream of messages between a query frontend and a querier (`proto/frontend.proto`). */
 export interface WorkStream {
@@ -73,12 +72,11 @@ export function workService(onStream: (stream: WorkStream) => void): WorkService
   return { definition, implementation };
 }
 
-/** The querier's side. `address`: `host:port`. */
-export function connectToFrontend(
-  address: string,
-  credentials: ChannelCredentials = grpcCredentials.createInsecure(),
-): WorkConnection {
-  const client = new Client(address, credentials, {
+/** The querier's side. `address`: `host:port`. Plain text without `tls`. */
+export function connectToFrontend(address: string, tls?: GrpcClientTls): WorkConnection {
+  const security = channelSecurity(tls, address);
+  const client = new Client(address, security.credentials, {
+    ...security.options,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,

@@ -1,0 +1,303 @@
+/** A whole cluster on one machine: every service a process of its own, on real etcd, S3, memcached or Redis. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { stringify } from 'yaml';
+import { TestServer } from '../harness/server.ts';
+import { Daemon, freePorts, requirePrograms } from '../servers/daemon.ts';
+import { type RadosGateway, startRadosGateway } from '../servers/radosgw.ts';
+import { FaultyS3 } from './s3-faults.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+/** Name of a member and what it runs. */
+export const MEMBERS: readonly (readonly [name: string, target: string])[] = [
+  ['ingester-1', 'ingester'],
+  ['ingester-2', 'ingester'],
+  ['ingester-3', 'ingester'],
+  ['distributor-1', 'distributor'],
+  ['distributor-2', 'distributor'],
+  ['frontend-1', 'query-frontend'],
+  ['querier-1', 'querier'],
+  ['querier-2', 'querier'],
+  ['compactor-1', 'compactor,ruler'],
+];
+
+/** What other machines do for the cluster. */
+export class Backends {
+  readonly directory: string;
+  readonly s3: FaultyS3;
+  readonly #gateway: RadosGateway;
+  readonly #cachePorts: readonly number[];
+  readonly #etcdPorts: readonly number[];
+  readonly #daemons: Daemon[] = [];
+  #etcd: Daemon | undefined;
+
+  private constructor(directory: string, gateway: RadosGateway, s3: FaultyS3, ports: readonly number[]) {
+    this.directory = directory;
+    this.#gateway = gateway;
+    this.s3 = s3;
+    this.#etcdPorts = ports.slice(0, 2);
+    this.#cachePorts = ports.slice(2);
+  }
+
+  /** Throws with the way to install what is missing. */
+  static async start(): Promise<Backends> {
+    await requirePrograms('etcd', 'memcached', 'redis-server');
+    const directory = await mkdtemp(join(tmpdir(), 'loptr-cluster-'));
+    const gateway = await startRadosGateway();
+    const backends = new Backends(directory, gateway, await FaultyS3.start(gateway.endpoint), await freePorts(4));
+    await backends.startEtcd();
+    await backends.#startCaches();
+    return backends;
+  }
+
+  get etcdPort(): number {
+    return this.#etcdPorts[0]!;
+  }
+  get memcached(): string {
+    return `127.0.0.1:${this.#cachePorts[0]}`;
+  }
+  get redis(): string {
+    return `127.0.0.1:${this.#cachePorts[1]}`;
+  }
+  get credentials(): Pick<RadosGateway, 'accessKeyId' | 'secretAccessKey' | 'region'> {
+    return this.#gateway;
+  }
+
+  /** An empty bucket. */
+  async createBucket(bucket: string): Promise<void> {
+    const { accessKeyId, secretAccessKey, region, endpoint } = this.#gateway;
+    const credentials = { accessKeyId, secretAccessKey };
+    const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    client.destroy();
+  }
+
+  /** On the same ports and data as before. */
+  async startEtcd(): Promise<void> {
+    const [client, peer] = this.#etcdPorts.map((port) => `http://127.0.0.1:${port}`);
+    const args = ['--data-dir', join(this.directory, 'etcd'), '--unsafe-no-fsync', '--logger', 'zap', '--log-level'];
+    args.push('warn', '--listen-client-urls', client!, '--advertise-client-urls', client!, '--listen-peer-urls', peer!);
+    args.push('--initial-advertise-peer-urls', peer!, '--initial-cluster', `default=${peer}`);
+    this.#etcd = await Daemon.start('etcd', args, join(this.directory, 'etcd.out'));
+    await this.#etcd.answers(`${client}/health`);
+  }
+
+  async stopEtcd(): Promise<void> {
+    await this.#etcd?.stop('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.stopEtcd();
+    for (const daemon of this.#daemons) await daemon.stop('SIGKILL');
+    await this.s3.stop();
+    await this.#gateway.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  async #startCaches(): Promise<void> {
+    const [memcached, redis] = this.#cachePorts.map(String);
+    const ownUser = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
+    const start = async (program: string, ...args: string[]) => {
+      this.#daemons.push(await Daemon.start(program, args, join(this.directory, `${program}.out`)));
+    };
+    await start('memcached', ...ownUser, '-l', '127.0.0.1', '-p', memcached!, '-m', '64');
+    await start('redis-server', '--port', redis!, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no');
+  }
+}
+
+export interface ClusterOptions {
+  /** Merged into the configuration of all members, block by block. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly replicationFactor?: number;
+  /** Where the query frontend keeps results. */
+  readonly cache?: 'memcached' | 'redis' | 'none';
+  /** What the members write goes to this process' own output. */
+  readonly verbose?: boolean;
+}
+
+/** Time until a member without a heartbeat counts as unhealthy. */
+export const HEARTBEAT_TIMEOUT_MS = 5000;
+const READY_MS = 120_000;
+
+interface Member {
+  readonly name: string;
+  readonly target: string;
+  readonly ports: { readonly http: number; readonly grpc: number };
+  /** What stands between an ingester and everybody else. */
+  readonly ways: readonly TcpProxy[];
+  readonly args: readonly string[];
+  process: TestServer | null;
+}
+
+export class Cluster {
+  readonly #directory: string;
+  readonly #members = new Map<string, Member>();
+  readonly #output: 'collect' | 'inherit';
+
+  private constructor(directory: string, output: 'collect' | 'inherit') {
+    this.#directory = directory;
+    this.#output = output;
+  }
+
+  /** Resolves once every member is ready. */
+  static async start(backends: Backends, options: ClusterOptions = {}): Promise<Cluster> {
+    const directory = await mkdtemp(join(backends.directory, 'members-'));
+    const cluster = new Cluster(directory, options.verbose ? 'inherit' : 'collect');
+    const ports = await freePorts(2 * MEMBERS.length);
+    const file = join(directory, 'loptr.yaml');
+    const bucket = basename(directory).toLowerCase();
+    await backends.createBucket(bucket);
+    const frontend = MEMBERS.findIndex(([, target]) => target === 'query-frontend');
+    await writeFile(file, stringify(configOf(backends, bucket, ports[2 * frontend + 1]!, options)));
+    for (const [i, [name, target]] of MEMBERS.entries()) {
+      const [http, grpc] = [ports[2 * i]!, ports[2 * i + 1]!];
+      const ways: TcpProxy[] = [];
+      const args = [`-config.file=${file}`, `-target=${target}`, `-common.storage.ring.instance-id=${name}`];
+      if (target === 'ingester') {
+        // Everything that reaches an ingester and that it reaches can be cut.
+        ways.push(await TcpProxy.start(() => grpc), await TcpProxy.start(() => backends.etcdPort));
+        ways.push(await TcpProxy.start(() => Number(new URL(backends.s3.endpoint).port)));
+        const [own, etcd, s3] = ways.map((way) => way.port);
+        args.push(`-common.storage.ring.instance-port=${own}`);
+        args.push(`-common.storage.ring.etcd.endpoints=http://127.0.0.1:${etcd}`);
+        args.push(`-common.storage.s3.endpoint=http://127.0.0.1:${s3}`);
+      }
+      await mkdir(join(directory, name));
+      cluster.#members.set(name, { name, target, ports: { http, grpc }, ways, args, process: null });
+    }
+    try {
+      await Promise.all(cluster.names().map((name) => cluster.restart(name)));
+    } catch (error: unknown) {
+      await cluster.kill();
+      throw error;
+    }
+    return cluster;
+  }
+
+  names(target?: string): string[] {
+    return [...this.#members.values()].filter((m) => target === undefined || m.target === target).map((m) => m.name);
+  }
+
+  url(name: string): string {
+    return `http://127.0.0.1:${this.#member(name).ports.http}`;
+  }
+
+  /** What the member wrote so far. */
+  log(name: string): string {
+    return this.#member(name).process?.log ?? '';
+  }
+
+  pid(name: string): number {
+    return this.#member(name).process!.pid;
+  }
+
+  /** Starts a member that does not run; resolves once it is ready. */
+  async restart(name: string): Promise<void> {
+    const member = this.#member(name);
+    const { args, ports } = member;
+    const options = { cwd: join(this.#directory, name), args, ports, output: this.#output, readyMs: READY_MS };
+    member.process = await TestServer.start(options);
+  }
+
+  signal(name: string, signal: NodeJS.Signals): void {
+    this.#member(name).process?.kill(signal);
+  }
+
+  /** Sends the signal and waits for the end of the process. */
+  async end(name: string, signal: NodeJS.Signals): Promise<void> {
+    const { process } = this.#member(name);
+    process?.kill(signal);
+    await process?.exited;
+  }
+
+  /** Nothing reaches the member and it reaches nothing, until `mend`. */
+  cut(name: string): void {
+    for (const way of this.#member(name).ways) way.cut();
+  }
+
+  mend(name: string): void {
+    for (const way of this.#member(name).ways) way.mend();
+  }
+
+  /** Everything stops in the order in which an operator would: what writes first, what is asked last. */
+  async stop(): Promise<void> {
+    for (const target of ['distributor', 'ingester', 'query-frontend', 'querier', 'compactor,ruler']) {
+      await Promise.all(this.names(target).map((name) => this.end(name, 'SIGTERM')));
+    }
+    await this.#stopWays();
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.names().map((name) => this.end(name, 'SIGKILL')));
+    await this.#stopWays();
+  }
+
+  async #stopWays(): Promise<void> {
+    for (const { ways } of this.#members.values()) for (const way of ways) await way.stop();
+  }
+
+  #member(name: string): Member {
+    const member = this.#members.get(name);
+    if (member === undefined) throw new Error(`there is no member ${name}`);
+    return member;
+  }
+}
+
+function configOf(
+  backends: Backends,
+  bucket: string,
+  frontendPort: number,
+  options: ClusterOptions,
+): Record<string, unknown> {
+  const { accessKeyId, secretAccessKey, region } = backends.credentials;
+  const { cache = 'memcached', replicationFactor = 3, config = {} } = options;
+  const caches = {
+    memcached: { memcached_client: { addresses: backends.memcached } },
+    redis: { redis: { endpoint: backends.redis } },
+  };
+  const base = {
+    auth_enabled: true,
+    common: {
+      path_prefix: '.',
+      replication_factor: replicationFactor,
+      storage: {
+        s3: {
+          endpoint: backends.s3.endpoint,
+          bucketnames: bucket,
+          region,
+          access_key_id: accessKeyId,
+          secret_access_key: secretAccessKey,
+          s3forcepathstyle: true,
+        },
+      },
+      ring: {
+        kvstore: {
+          store: 'etcd',
+          prefix: `${bucket}/`,
+          etcd: { endpoints: [`http://127.0.0.1:${backends.etcdPort}`] },
+        },
+        instance_addr: '127.0.0.1',
+        heartbeat_period: '1s',
+        heartbeat_timeout: `${HEARTBEAT_TIMEOUT_MS}ms`,
+      },
+    },
+    schema_config: { configs: [{ from: '2020-10-24', store: 'tsdb', object_store: 's3', schema: 'v13' }] },
+    frontend_worker: { frontend_address: `127.0.0.1:${frontendPort}` },
+    query_range: cache === 'none' ? {} : { cache_results: true, results_cache: { cache: caches[cache] } },
+  };
+  return mergeBlocks(base, config);
+}
+
+function mergeBlocks(base: Record<string, unknown>, over: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const old = merged[key];
+    merged[key] = isBlock(old) && isBlock(value) ? mergeBlocks(old, value) : value;
+  }
+  return merged;
+}
+
+const isBlock = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
