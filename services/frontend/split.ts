@@ -25,15 +25,19 @@ function lastCut(timeNs: bigint, widthNs: bigint): bigint {
  */
 export function splitSteps(whole: Bounds, stepNs: bigint, widthNs: bigint, leastSteps = 1): Bounds[] {
   const runs: { startNs: bigint; endNs: bigint }[] = [];
+  const isShort = (run: Bounds) => (run.endNs - run.startNs) / stepNs + 1n < leastSteps;
   for (let startNs = whole.startNs; startNs <= whole.endNs; ) {
     const lastNs = nextCut(startNs, widthNs) - 1n;
     const limitNs = lastNs < whole.endNs ? lastNs : whole.endNs;
     const endNs = startNs + ((limitNs - startNs) / stepNs) * stepNs;
     const before = runs.at(-1);
-    const isShort = (run: Bounds) => (run.endNs - run.startNs) / stepNs + 1n < leastSteps;
-    if (before !== undefined && (isShort(before) || isShort({ startNs, endNs }))) before.endNs = endNs;
+    if (before !== undefined && isShort(before)) before.endNs = endNs;
     else runs.push({ startNs, endNs });
     startNs = endNs + stepNs;
+  }
+  if (runs.length > 1 && isShort(runs.at(-1)!)) {
+    const { endNs } = runs.pop()!;
+    runs.at(-1)!.endNs = endNs;
   }
   return runs;
 }
