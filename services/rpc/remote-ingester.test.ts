@@ -199,6 +199,23 @@ describe('a tail of another process', () => {
     assert.equal(closed.length, 1);
   });
 
+  it('keeps neither pushes nor questions waiting, however many there are', async () => {
+    await using own = await startIngester();
+    await using served = await serve(own.ingester, {}, {}, { maxConcurrentStreams: 3 });
+    const stops = Array.from({ length: 5 }, () => served.remote.tail('t', ASKED.matchers, () => {}));
+    await served.remote.push(batchOf('t', { labels: '{app="a"}', rows: [[T0, 'x']] }));
+    assert.equal((await served.remote.recent(ASKED)).length, 1);
+    for (const stop of stops) stop();
+    await until(() => served.service.active === 0, 'the server is free');
+  });
+
+  it('that cannot be begun is not waited for once the question is given up', async (t) => {
+    const remote = new RemoteIngester({ id: 'i', address: await silence(t, true) });
+    t.after(() => remote.close());
+    remote.tail('t', ASKED.matchers, () => {});
+    await assert.rejects(remote.recent(ASKED, AbortSignal.timeout(50)), { name: 'TimeoutError' });
+  });
+
   it('hears that nobody can be followed, and that its own handler failed', async () => {
     await using own = await startIngester();
     await using served = await serve(own.ingester);

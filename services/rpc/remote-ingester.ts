@@ -66,18 +66,26 @@ const FLOW_CONTROL_BYTES = 8 * MB;
 /** How long an ingester that went away is left alone: one that starts again is wanted at once. */
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 1000;
+/** How long questions wait for tails that were begun before them. */
+const MAX_OPENING_MS = 2000;
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 const SERVING = 1;
 
 /**
  * An ingester of another process. Beside what `IngesterClient` says, methods reject with RpcError, and with
  * CorruptMessageError and RecentTooLargeError when an answer is none or too much. A question that is asked after `tail`
- * was called is answered after the rows are followed, so that none falls between the two.
+ * was called is answered after the rows are followed, so that none falls between the two, unless following takes seconds.
  */
 export class RemoteIngester implements IngesterClient {
   readonly id: string;
   readonly address: string;
   readonly #client: Client;
+  /**
+   * Tails have a connection of their own, since they last: beyond a number of calls, a server lets those of one connection
+   * wait for each other (`grpc_server_max_concurrent_streams`), and pushes and questions must not wait for tails.
+   */
+  #tailClient: Client | null = null;
+  readonly #connectForTails: () => Client;
   readonly #onSegments: (keys: readonly string[], tenant: string) => void | Promise<void>;
   readonly #pushes: PushQueue;
   readonly #maxAnswerBytes: number;
@@ -98,24 +106,8 @@ export class RemoteIngester implements IngesterClient {
       call: (batches, deadline) => this.#push(batches, deadline),
     });
     this.#maxAnswerBytes = options.maxAnswerBytes ?? 512 * MB;
-    const security = channelSecurity(options.tls, options.address);
-    this.#client = new Client(options.address, security.credentials, {
-      ...security.options,
-      'grpc.max_receive_message_length': options.maxReceiveBytes ?? 100 * MB,
-      'grpc.max_send_message_length': options.maxSendBytes ?? 16 * MB,
-      'grpc-node.flow_control_window': FLOW_CONTROL_BYTES,
-      'grpc.keepalive_time_ms': options.keepaliveMs ?? 10_000,
-      'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
-      'grpc.keepalive_permit_without_calls': 1,
-      'grpc.initial_reconnect_backoff_ms': RECONNECT_MIN_MS,
-      'grpc.max_reconnect_backoff_ms': RECONNECT_MAX_MS,
-      // Who pushes decides what is tried again; to be able to, gRPC would keep all that is sent.
-      'grpc.enable_retries': 0,
-      'grpc.use_local_subchannel_pool': 1,
-      // Between processes of one installation: neither a proxy for the internet nor settings from DNS.
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-    });
+    this.#client = connect(options);
+    this.#connectForTails = () => connect(options);
   }
 
   /** Of pushes under way. */
@@ -158,7 +150,7 @@ export class RemoteIngester implements IngesterClient {
   }
 
   async stats(request: RecentRequest, signal?: AbortSignal): Promise<RecentFigures> {
-    await this.#ready();
+    await this.#ready(signal);
     const asked = messages.recentRequest.encode(encodeRecentRequest(request));
     const answer = messages.statsResponse.decode(await this.#ask('Stats', asked, signal));
     const { streams, chunks, rows, bytes, segments = [] } = answer;
@@ -179,10 +171,15 @@ export class RemoteIngester implements IngesterClient {
     onClosed: (error: Error) => void = () => {},
   ): () => void {
     const asked = messages.tailRequest.encode({ tenant, matchers: encodeMatchers(matchers) });
-    const call = this.#client.makeServerStreamRequest(pathOf('Tail'), asBytes, asBytes, asked, new Metadata());
+    this.#tailClient ??= this.#connectForTails();
+    const call = this.#tailClient.makeServerStreamRequest(pathOf('Tail'), asBytes, asBytes, asked, new Metadata());
     const opening = Promise.withResolvers<void>();
     this.#opening.add(opening.promise);
+    // A tail that cannot be opened must not keep questions from being asked.
+    const patience = setTimeout(() => opened(), MAX_OPENING_MS);
+    patience.unref();
     const opened = (): void => {
+      clearTimeout(patience);
       this.#opening.delete(opening.promise);
       opening.resolve();
     };
@@ -244,6 +241,7 @@ export class RemoteIngester implements IngesterClient {
     const gone = new RpcError('unavailable', `ingester ${this.id} left the ring`);
     for (const close of this.#tails) close(gone);
     this.#client.close();
+    this.#tailClient?.close();
   }
 
   async #push(batches: readonly Uint8Array[], deadline: number): Promise<(Error | null)[]> {
@@ -293,8 +291,7 @@ export class RemoteIngester implements IngesterClient {
     signal: AbortSignal | undefined,
     onMessage: (message: Buffer) => void,
   ): Promise<void> {
-    await this.#ready();
-    signal?.throwIfAborted();
+    await this.#ready(signal);
     const call = this.#client.makeServerStreamRequest(pathOf(method), asBytes, asBytes, asked, new Metadata());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => {
@@ -324,9 +321,18 @@ export class RemoteIngester implements IngesterClient {
   }
 
   /** Throws when the ingester is not to be asked; resolves once it follows what was to be followed. */
-  async #ready(): Promise<void> {
+  async #ready(signal: AbortSignal | undefined): Promise<void> {
     if (this.#health === 'unreachable') throw this.#unhealthy();
-    if (this.#opening.size > 0) await Promise.all(this.#opening);
+    signal?.throwIfAborted();
+    if (this.#opening.size === 0) return;
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = (): void => aborted.reject(signal!.reason as Error);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([Promise.all(this.#opening), aborted.promise]);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
   }
 
   #unhealthy(): RpcError {
@@ -361,6 +367,27 @@ export class RemoteIngester implements IngesterClient {
     signal?.addEventListener('abort', onAbort, { once: true });
     return promise;
   }
+}
+
+function connect(options: RemoteIngesterOptions): Client {
+  const security = channelSecurity(options.tls, options.address);
+  return new Client(options.address, security.credentials, {
+    ...security.options,
+    'grpc.max_receive_message_length': options.maxReceiveBytes ?? 100 * MB,
+    'grpc.max_send_message_length': options.maxSendBytes ?? 16 * MB,
+    'grpc-node.flow_control_window': FLOW_CONTROL_BYTES,
+    'grpc.keepalive_time_ms': options.keepaliveMs ?? 10_000,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.initial_reconnect_backoff_ms': RECONNECT_MIN_MS,
+    'grpc.max_reconnect_backoff_ms': RECONNECT_MAX_MS,
+    // Who pushes decides what is tried again; to be able to, gRPC would keep all that is sent.
+    'grpc.enable_retries': 0,
+    'grpc.use_local_subchannel_pool': 1,
+    // Between processes of one installation: neither a proxy for the internet nor settings from DNS.
+    'grpc.enable_http_proxy': 0,
+    'grpc.service_config_disable_resolution': 1,
+  });
 }
 
 const NOTHING = Buffer.alloc(0);
