@@ -211,13 +211,18 @@ export class ModelCluster {
   }
 
   cut(which: number): void {
-    this.#ingester(which).cut();
+    for (const one of this.#chosen(which)) one.cut();
   }
-  store(which: number): Promise<void> {
-    return this.#ingester(which).store(this.tenant, this.#store);
+  async store(which: number): Promise<void> {
+    for (const one of this.#chosen(which)) await one.store(this.tenant, this.#store);
   }
   publish(which: number): void {
-    this.#ingester(which).publish();
+    for (const one of this.#chosen(which)) one.publish();
+  }
+
+  /** The first half of a refresh, of which the other half failed. */
+  loadDeletes(): Promise<void> {
+    return this.#deletes.load();
   }
 
   /** As `CatalogKeeper` does. A listing makes it needless that ingesters name what they had published before. */
@@ -307,8 +312,9 @@ export class ModelCluster {
     for (const request of due) request.isCarriedOut = true;
   }
 
-  #ingester(which: number): ModelIngester {
-    return this.ingesters[which % this.ingesters.length]!;
+  /** By place; beyond the last one, all of them. */
+  #chosen(which: number): readonly ModelIngester[] {
+    return which < this.ingesters.length ? [this.ingesters[which]!] : this.ingesters;
   }
 
   /** As a client of another process does: what the answer names is in the catalog before the answer is given. */

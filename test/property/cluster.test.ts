@@ -28,7 +28,7 @@ import { assertSameOutcome, entryText, type Outcome, outcomeOf } from './compare
  * acknowledged row is found once, and none that was deleted. LOPTR_FUZZ_RUNS and LOPTR_FUZZ_SEED as in evaluation.test.ts.
  */
 
-const numRuns = Number(process.env['LOPTR_FUZZ_RUNS'] ?? 40);
+const numRuns = Number(process.env['LOPTR_FUZZ_RUNS'] ?? 25);
 const seed = process.env['LOPTR_FUZZ_SEED'];
 
 const directory = await mkdtemp(join(tmpdir(), 'loptr-cluster-'));
@@ -42,15 +42,22 @@ after(async () => {
 
 type Step =
   | { readonly kind: 'push'; readonly missing: number; readonly again: boolean }
-  | { readonly kind: 'cut' | 'store' | 'publish'; readonly which: number }
-  | { readonly kind: 'list' | 'notes' | 'remove' | 'carry_out' }
+  | { readonly kind: 'cut' | 'store' | 'publish' | 'flush'; readonly which: number }
+  | { readonly kind: 'list' | 'notes' | 'load' | 'remove' | 'carry_out' }
   | { readonly kind: 'compact'; readonly from: number; readonly count: number }
   | { readonly kind: 'delete'; readonly selector: string; readonly second: number };
 
-const which = fc.nat({ max: 3 });
+/** One ingester, or all. */
+const which = fc.nat({ max: 7 });
 const background: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ kind: fc.constantFrom('cut' as const, 'store' as const, 'publish' as const), which }),
-  fc.record({ kind: fc.constantFrom('list' as const, 'notes' as const, 'remove' as const, 'carry_out' as const) }),
+  fc.record({ kind: fc.constantFrom('cut' as const, 'store' as const, 'publish' as const, 'flush' as const), which }),
+  fc.constantFrom<Step>(
+    { kind: 'list' },
+    { kind: 'notes' },
+    { kind: 'load' },
+    { kind: 'remove' },
+    { kind: 'carry_out' },
+  ),
   fc.record({ kind: fc.constant('compact' as const), from: fc.nat({ max: 9 }), count: fc.integer({ min: 2, max: 5 }) }),
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -60,7 +67,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 6, arbitrary: background },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       kind: fc.constant('delete' as const),
       selector: fc.constantFrom('{app="a"}', '{app=~"a|b"}', '{app="b",env="x"}'),
@@ -77,11 +84,11 @@ const question = fc.record({
   lengthSeconds: fc.integer({ min: 1, max: SPAN_SECONDS + 2 }),
   stepSeconds: fc.constantFrom(1, 3, 7),
   fault: fc.option(fc.constantFrom<Fault>('fails', 'hangs', 'unhealthy')),
-  broken: which,
+  broken: fc.nat({ max: 3 }),
   /** What happens between the ingesters' answers and the question to the catalog. */
   between: fc.array(background, { maxLength: 4 }),
 });
-const rounds = fc.array(fc.record({ steps: fc.array(step, { minLength: 1, maxLength: 12 }), question }), {
+const rounds = fc.array(fc.record({ steps: fc.array(step, { minLength: 1, maxLength: 16 }), question }), {
   minLength: 1,
   maxLength: 4,
 });
@@ -135,9 +142,14 @@ class Run {
         return cluster.store(one.which);
       case 'publish':
         return cluster.publish(one.which);
+      case 'flush':
+        await cluster.store(one.which);
+        return cluster.publish(one.which);
       case 'list':
       case 'notes':
         return cluster.refresh(one.kind === 'list');
+      case 'load':
+        return cluster.loadDeletes();
       case 'remove':
         return cluster.removeReplaced();
       case 'carry_out':
