@@ -109,12 +109,14 @@ export class App {
     if (ring.isCluster && ingester && storage) await nameLatest(ingester, storage, reads);
     const recent = clients.rows(keeper);
     const deletes = ring.isCluster ? (held ?? noDeletes) : (requests ?? noDeletes);
+    const keepsResults = host.config.query_range.cache_results;
     const querier =
       runs('querier') && storage && requests
         ? querierPart(host, storage, {
             recent,
             deletes,
             patterns: ingester?.patterns ?? null,
+            behindFrontend: ring.isCluster || keepsResults,
           })
         : undefined;
     // One process answers queries itself: parts would only cost it.
@@ -122,7 +124,7 @@ export class App {
     this.#frontend = frontend;
     const queryRoutes =
       frontend?.routes ??
-      (querier && (host.config.query_range.cache_results ? await localFrontendRoutes(host, querier) : querier.routes));
+      (querier && (keepsResults && !ring.isCluster ? await localFrontendRoutes(host, querier) : querier.routes));
     const compactor =
       runs('compactor') && storage && requests
         ? await loadCompactor(host, storage, requests, ring, clients)

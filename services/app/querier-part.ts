@@ -26,13 +26,15 @@ export interface QuerierSources {
   readonly deletes: DeleteSource;
   /** Null where patterns are not looked for. */
   readonly patterns: PatternIngester | null;
+  /** A query frontend divides queries before they come here. */
+  readonly behindFrontend: boolean;
 }
 
 /** Answers queries over HTTP from what the ingesters hold and what is stored. */
 export function querierPart(
   host: Host,
   { catalog, pool }: StoragePart,
-  { recent, deletes, patterns }: QuerierSources,
+  { recent, deletes, patterns, behindFrontend }: QuerierSources,
 ): QuerierPart {
   const { config, limits, clock, log, registry } = host;
   const sources = { catalog, recent, deletes };
@@ -44,6 +46,7 @@ export function querierPart(
     logger: log.logger,
     registry,
     maxOutstandingPerTenant: config.frontend.max_outstanding_per_tenant,
+    behindFrontend,
     perRequestLimits: config.querier.per_request_limits_enabled,
   });
   const http: QuerierHttpOptions = {
