@@ -12,23 +12,23 @@ import type { TenantRules } from './tenant-rules.ts';
 const MAX_SPAN_NS = 2 ** 51;
 
 /**
- * Collects the valid rows of one stream as columns: in place, from the stream's first row on, where offsets stand in the
- * column of seconds and metadata indexes in that of nanoseconds. A row is read before its place is written, since no row
- * moves to a later one. What `finish` answers are views of the push's columns.
+ * Collects the valid rows of a push as columns, one stream after the other: in place, from the stream's first row on,
+ * where offsets stand in the column of seconds and metadata indexes in that of nanoseconds. A row is read before its place
+ * is written, since no row moves to a later one. What `finish` answers are views of the push's columns.
  */
 export class StreamBuilder {
   readonly #rows: PushRows;
-  readonly #stream: KnownStream;
   readonly #rules: TenantRules;
-  readonly #done: StreamRows[] = [];
-  readonly #findsLevels: boolean;
   readonly #increments: boolean;
+  #stream: KnownStream;
+  #findsLevels = false;
+  #done: StreamRows[] = [];
   lineCount = 0;
   bytes = 0;
 
   /** First row of the StreamRows that is being filled, and the row after its last. */
-  #start: number;
-  #end: number;
+  #start = 0;
+  #end = 0;
   #sets: MetadataSets;
   #baseSeconds = 0;
   #baseNanos = 0;
@@ -43,16 +43,29 @@ export class StreamBuilder {
   #plainSeconds = 0;
   #plainNanos = 0;
 
-  constructor(rows: PushRows, pushed: PushedStream, stream: KnownStream, rules: TenantRules) {
+  /** `stream`: the first one, for which `begin` is called like for all others. */
+  constructor(rows: PushRows, stream: KnownStream, rules: TenantRules) {
     const { limits } = rules;
     this.#rows = rows;
+    this.#sets = rows.takeSets();
     this.#stream = stream;
     this.#rules = rules;
-    this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
     this.#increments = limits.increment_duplicate_timestamp;
+  }
+
+  begin(pushed: PushedStream, stream: KnownStream): void {
+    const { limits } = this.#rules;
+    this.#stream = stream;
+    this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
+    this.#done = [];
+    this.lineCount = 0;
+    this.bytes = 0;
     this.#start = pushed.firstRow;
     this.#end = pushed.firstRow;
-    this.#sets = rows.takeSets();
+    this.#freshSets();
+    this.#lowest = 0;
+    this.#ascending = true;
+    this.#lastRow = -1;
   }
 
   add(row: number): void {
@@ -72,7 +85,7 @@ export class StreamBuilder {
     let offset = (seconds - this.#baseSeconds) * 1e9 + (nanos - this.#baseNanos);
     if (offset > MAX_SPAN_NS || offset < -MAX_SPAN_NS) {
       this.#close();
-      this.#sets = rows.takeSets();
+      this.#freshSets();
       this.#baseSeconds = seconds;
       this.#baseNanos = nanos;
       this.#last = Number.NEGATIVE_INFINITY;
@@ -94,6 +107,10 @@ export class StreamBuilder {
   finish(): readonly StreamRows[] {
     this.#close();
     return this.#done;
+  }
+
+  #freshSets(): void {
+    if (this.#sets.setCount > 0) this.#sets = this.#rows.takeSets();
   }
 
   /** Ends one StreamRows; the base becomes its earliest row, so that offsets are never negative. */

@@ -54,6 +54,7 @@ export function* validatePush(
   const truncated = new Losses();
   const accepted: AcceptedStream[] = [];
   let blocked: PushError | null = null;
+  let builder: StreamBuilder | null = null;
   const bounds = entryBounds(limits, nowMs);
   let pause = SLICE_BYTES;
   for (let i = 0; i < streams.length; i++) {
@@ -73,7 +74,8 @@ export function* validatePush(
       if (block.status !== 200) blocked = new PushError(block.status, block.message);
       continue;
     }
-    const builder = new StreamBuilder(rows, pushed, stream, rules);
+    builder ??= new StreamBuilder(rows, stream, rules);
+    builder.begin(pushed, stream);
     for (let row = pushed.firstRow; row < pushed.firstRow + pushed.rowCount; row++) {
       const size = metadataSize(rows, row);
       const problem = checkEntry(rows, row, size, bounds, limits, stream.text);

@@ -112,8 +112,10 @@ export class Head {
     this.#maxOffset = max;
     this.#ascending = ascending;
     if (batch.metaEnds.length > 0) {
-      const indexes = this.#sets.intern(batch, from, to);
-      const sizes = this.#setSizes(batch, indexes);
+      if (batch.metaEnds.length >= scratch.indexes.length) scratch = newScratch(2 * batch.metaEnds.length);
+      const { indexes, sizes } = scratch;
+      this.#sets.intern(batch, from, to, indexes);
+      fillSizes(batch, indexes, sizes);
       for (let r = 0; r < count; r++) {
         const set = metaIndexes[from + r]!;
         own.metaIndexes[at + r] = indexes[set]!;
@@ -153,15 +155,6 @@ export class Head {
     };
   }
 
-  /** Per `metaIndexes` value of a batch that is in use, the bytes of that set. */
-  #setSizes({ metaEnds, metaBytes }: StreamBatch, used: Uint32Array): Uint32Array {
-    const sizes = new Uint32Array(used.length);
-    for (let set = 1; set < used.length; set++) {
-      if (used[set] !== 0) sizes[set] = setBytes(metaBytes, set === 1 ? 0 : metaEnds[set - 2]!, metaEnds[set - 1]!);
-    }
-    return sizes;
-  }
-
   #reserve(rows: number, bytes: number): void {
     const needRows = this.#rowCount + rows;
     const needBytes = this.#lineBytes + bytes;
@@ -179,6 +172,18 @@ export class Head {
     moved.bytes.set(old.bytes.subarray(0, this.#lineBytes));
     this.#pool.give(outgrown, this.#isShared);
     this.#isShared = false;
+  }
+}
+
+/** Per `metaIndexes` value of the batch at hand; used again by the next append. */
+const newScratch = (sets: number) => ({ indexes: new Uint32Array(sets), sizes: new Uint32Array(sets) });
+let scratch = newScratch(256);
+
+/** Of sets that are in use, their bytes. */
+function fillSizes({ metaEnds, metaBytes }: StreamBatch, used: Uint32Array, sizes: Uint32Array): void {
+  sizes[0] = 0;
+  for (let set = 1; set <= metaEnds.length; set++) {
+    if (used[set] !== 0) sizes[set] = setBytes(metaBytes, set === 1 ? 0 : metaEnds[set - 2]!, metaEnds[set - 1]!);
   }
 }
 

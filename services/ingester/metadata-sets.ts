@@ -4,6 +4,8 @@ import type { HeadBuffer, HeadMemory } from './head-memory.ts';
 const NO_MEMORY = new ArrayBuffer(0);
 /** Sets that there is room for at first. */
 const FIRST_SETS = 2;
+/** Up to which a loop is faster than a view and `set`. */
+const FEW_BYTES = 64;
 /** Up to this many sets are compared one by one; most streams have a few levels and nothing else. */
 const LINEAR_SETS = 8;
 
@@ -45,12 +47,12 @@ export class MetadataSets {
   }
 
   /**
-   * Per `metaIndexes` value of the batch the value to use here; only sets that rows `[from, to)` use are looked at, so
-   * that a refused row leaves nothing behind.
+   * Writes per `metaIndexes` value of the batch the value to use here; only sets that rows `[from, to)` use are looked at,
+   * so that a refused row leaves nothing behind. Others get 0.
    */
-  intern(batch: StreamBatch, from: number, to: number): Uint32Array {
+  intern(batch: StreamBatch, from: number, to: number, indexes: Uint32Array): void {
     const { metaEnds, metaBytes, metaIndexes } = batch;
-    const indexes = new Uint32Array(metaEnds.length + 1);
+    indexes.fill(0, 0, metaEnds.length + 1);
     let views: Views = { ends: this.ends, bytes: this.bytes };
     for (let row = from; row < to; row++) {
       const set = metaIndexes[row]!;
@@ -63,7 +65,6 @@ export class MetadataSets {
         indexes[set] = 1 + this.#add(views, metaBytes, start, end);
       } else indexes[set] = 1 + found;
     }
-    return indexes;
   }
 
   #find(views: Views, source: Uint8Array, start: number, end: number): number {
@@ -108,7 +109,8 @@ export class MetadataSets {
 
   #add({ ends, bytes }: Views, source: Uint8Array, start: number, end: number): number {
     const used = this.#count === 0 ? 0 : ends[this.#count - 1]!;
-    bytes.set(source.subarray(start, end), used);
+    if (end - start > FEW_BYTES) bytes.set(source.subarray(start, end), used);
+    else for (let i = start; i < end; i++) bytes[used + i - start] = source[i]!;
     ends[this.#count] = used + end - start;
     if (this.#table !== null) insert(this.#table, this.#count, hash(source, start, end));
     return this.#count++;

@@ -1,5 +1,5 @@
 import type { StreamBatch } from '../rpc/push-batch.ts';
-import { entryBytesOf } from './entry-bytes.ts';
+import { entryBytesOf, totalEntryBytes } from './entry-bytes.ts';
 import { formatGoTime, formatRfc3339Seconds } from './go-time.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
@@ -49,7 +49,6 @@ const ALL: Verdict = { rows: null, refusals: [] };
  * then the window, which moves with the rows of the batch itself.
  */
 export function judge(batch: StreamBatch, order: StreamOrder, rules: OrderRules): Verdict {
-  const entryBytes = entryBytesOf(batch);
   // Numbers after the batch's base; a difference beyond 2^53 loses digits only where the comparison is decided anyway.
   const relative = (ns: bigint | null) => (ns === null ? Number.NEGATIVE_INFINITY : Number(ns - batch.baseNs));
   let newest = relative(order.newestNs);
@@ -58,10 +57,10 @@ export function judge(batch: StreamBatch, order: StreamOrder, rules: OrderRules)
 
   if (batch.ascending && batch.rowCount > 0) {
     const first = batch.offsetsNs[0]!;
-    const total = entryBytes.total();
-    if (first >= newest - backBy && first !== last && rules.bucket.allow(total, rules)) return ALL;
+    if (first >= newest - backBy && first !== last && rules.bucket.allow(totalEntryBytes(batch), rules)) return ALL;
   }
 
+  const entryBytes = entryBytesOf(batch);
   const { offsetsNs, lineLengths, lineBytes, metaIndexes } = batch;
   const rows = new Uint32Array(batch.rowCount);
   let count = 0;

@@ -16,7 +16,7 @@ import { decodePushBatch, encodePushBatch, type StreamBatch, type StreamRows } f
 import { BlockMemory } from './block-memory.ts';
 import type { IngesterConfig } from './config.ts';
 import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
-import { entryBytesOf } from './entry-bytes.ts';
+import { totalEntryBytes } from './entry-bytes.ts';
 import { Flusher, type SegmentSink } from './flush.ts';
 import { HeadMemory } from './head-memory.ts';
 import { RECORD_PUSH, StoredMarks } from './marks.ts';
@@ -298,7 +298,8 @@ export class Ingester implements IngesterClient {
     // Before any row is taken: labels that cannot be read throw here.
     const oldest = new OldestRows(streams);
     const targets = streams.map(({ labels }) => tenant.streams.get(labels) ?? this.#create(tenant, labels, oldest));
-    for (const [i, batch] of streams.entries()) {
+    for (let i = 0; i < streams.length; i++) {
+      const batch = streams[i]!;
       const stream = targets[i]!;
       if (typeof stream === 'string') {
         refusal = this.#refuseStream(tenantId, batch, stream, oldest);
@@ -373,7 +374,7 @@ export class Ingester implements IngesterClient {
 
   #refuseStream(tenant: string, batch: StreamBatch, why: NoStream, oldest: OldestRows): PushRejectedError {
     if (why === 'no_schema') return noSchema(oldest.of(batch.labels));
-    this.#options.onDiscarded?.(tenant, batch.labels, 'stream_limit', batch.rowCount, entryBytesOf(batch).total());
+    this.#options.onDiscarded?.(tenant, batch.labels, 'stream_limit', batch.rowCount, totalEntryBytes(batch));
     return new PushRejectedError(
       429,
       `maximum active stream limit exceeded when trying to create stream ${batch.labels}, reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, user: '${tenant}'`,
