@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { MetricResult } from '../../logql/aggregate/index.ts';
 import { alignRange } from '../../logql/plan/index.ts';
-import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
+import type { LogSelectorExpr, MetricExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery, printExpr } from '../../logql/syntax/index.ts';
 import type { Cache } from '../../storage/cache/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
@@ -97,7 +97,7 @@ export class Frontend implements RangeQueries, EntrySource {
     record.type = kindOf(expr);
     const bounds = checkRange(limits, params, expr, context, this.#options.clock.nowNs());
     const { stats } = record;
-    if (expr.kind !== 'log') return this.#metric(params, bounds, limits, context, stats);
+    if (expr.kind !== 'log') return this.#metric(params, expr, bounds, limits, context, stats);
     if (bounds === null) return { kind: 'streams', entries: [], stats, warnings: [] };
     const periodNs = splitOf(limits);
     return this.#run(limits, context, stats, async (run) => {
@@ -111,6 +111,7 @@ export class Frontend implements RangeQueries, EntrySource {
 
   async #metric(
     params: RangeParams,
+    expr: MetricExpr,
     bounds: Bounds | null,
     limits: Limits,
     context: QueryContext,
@@ -119,7 +120,7 @@ export class Frontend implements RangeQueries, EntrySource {
     const { query, stepNs } = params;
     const range = alignRange((bounds ?? params).startNs, (bounds ?? params).endNs, stepNs);
     const splitNs = splitOf(limits);
-    const { scans } = metricPlan({ query, stepNs, splitNs, ...range });
+    const { scans } = metricPlan({ query, stepNs, splitNs, ...range }, expr);
     const truncate = context.partialSeries ? limits.max_query_series : 0;
     const maxSeries = context.partialSeries ? 0 : limits.max_query_series;
     const rangeNs = scans.reduce((longest, scan) => (scan.rangeNs > longest ? scan.rangeNs : longest), 0n);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Registry } from 'prom-client';
 import { compileMatchers } from '../../logql/stages/index.ts';
+import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
+import { parseQuery } from '../../logql/syntax/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
 import { systemClock } from '../../storage/host/clock.ts';
 import { silentLogger } from '../../storage/host/logger.ts';
@@ -17,6 +19,7 @@ import type { Route } from '../http/types.ts';
 import { querierRoutes } from '../querier/http.ts';
 import { onlyIngester } from '../querier/ingester-set.ts';
 import { Metadata } from '../querier/metadata.ts';
+import type { Querier } from '../querier/querier.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { frontendRoutes } from './http.ts';
 import { type Front, querierOver, startFront, startWorker } from './testing/cluster.ts';
@@ -35,6 +38,7 @@ let limits: Partial<Limits> = {};
 let pool: WorkerPool;
 let front: Front;
 let worker: QuerierWorker;
+let querier: Querier;
 let servers: HttpServer[];
 let urls: { readonly direct: string; readonly front: string };
 
@@ -81,6 +85,7 @@ before(async () => {
   const catalog = new SegmentCatalog(new FilesystemStore(objectStore), silentLogger);
   const sources = { catalog, recent: onlyIngester(ingester, systemClock) };
   const one = querierOver(sources, pool, front.limits, clock);
+  querier = one.querier;
   worker = startWorker(front, { parts: one.parts, handlerOf: one.handlerOf });
   const metadata = new Metadata({ sources, limits: front.limits, clock });
   servers = [
@@ -254,6 +259,22 @@ test('a tenant whose queries are switched off is told so', async () => {
   const { status, text } = await answer(urls.front, { path: '/loki/api/v1/query_range', form });
   limits = {};
   assert.deepEqual([status, text], [429, 'querying is disabled, please contact your Loki operator']);
+});
+
+test('a program inside asks for entries as of a querier', async () => {
+  const expr = parseQuery('{app="web"} |= "level"') as LogSelectorExpr;
+  const endNs = BigInt(NOW_MS) * 1_000_000n;
+  const params = { startNs: endNs - 300n * MINUTE_NS, endNs, limit: 150, intervalNs: 0n, periodNs: 0n };
+  const context = {
+    tenants: { ids: ['a'], federated: false },
+    signal: new AbortController().signal,
+    partialSeries: false,
+  };
+  for (const direction of ['forward', 'backward'] as const) {
+    const found = await front.frontend.entries(expr, { ...params, direction }, context);
+    assert.equal(found.length, 150);
+    assert.deepEqual(found, await querier.entries(expr, { ...params, direction }, context));
+  }
 });
 
 test('an answer says in how many parts it was made and how long they waited', async () => {

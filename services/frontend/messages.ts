@@ -66,10 +66,23 @@ export class ForeignMessageError extends Error {
 // biome-ignore lint/suspicious/noExplicitAny: the shape is that of the .proto file
 type Plain = any;
 
+interface MessageType {
+  encode(value: Plain): Buffer;
+  /** Throws ForeignMessageError. */
+  decode(bytes: Uint8Array): Plain;
+}
+
 let schema: protobuf.Root | undefined;
+const types = new Map<string, MessageType>();
 
 /** Encodes and decodes one type of `proto/frontend.proto`. */
-export function messageType(name: string): { encode(value: Plain): Buffer; decode(bytes: Uint8Array): Plain } {
+export function messageType(name: string): MessageType {
+  let type = types.get(name);
+  if (type === undefined) types.set(name, (type = newType(name)));
+  return type;
+}
+
+function newType(name: string): MessageType {
   schema ??= protobuf.parse(readFileSync(new URL('../../proto/frontend.proto', import.meta.url), 'utf8')).root;
   const type = schema.lookupType(`loptr.frontend.${name}`);
   return {

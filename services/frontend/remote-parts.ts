@@ -27,6 +27,8 @@ export interface RemotePartsOptions {
 
 /** Of an answer to a whole request, what is kept back until its end is known: so far it can be asked for again. */
 const KEPT_BACK_BYTES = 256 * 1024;
+/** Parameters of one request, escaped. gRPC servers send no more than 4 MB by default; queries have 128 KiB at most. */
+const MAX_FORM_CHARS = 2 * 1024 * 1024;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Answers by whichever querier is free; what one fails to answer is given to another. */
@@ -61,7 +63,8 @@ export class RemoteParts implements PartRunner {
   }
 
   /** A request of the HTTP API, answered by one querier. Rejects as its handler there does. */
-  whole(whole: WholeRequest, asker: PartAsker): Promise<HttpResponse> {
+  async whole(whole: WholeRequest, asker: PartAsker): Promise<HttpResponse> {
+    if (whole.url.length + whole.form.length > MAX_FORM_CHARS) throw new HttpError(413, 'http: request body too large');
     const gone = new AbortController();
     const response = Promise.withResolvers<HttpResponse>();
     let body = new PassedBody(() => gone.abort(new Error('nobody reads the answer')));

@@ -174,15 +174,12 @@ export function metricOfNothing(part: Omit<MetricPart, 'wantsFingerprint'>): Mat
   return result.matrix;
 }
 
-export function metricPlan({
-  query,
-  startNs,
-  endNs,
-  stepNs,
-  splitNs,
-}: Omit<MetricPart, 'maxSeries' | 'wantsFingerprint'>): MetricPlan {
-  const expr = parseQuery(query) as MetricExpr;
-  return planQuery(expr, {
+/** `parsed`: the query, where it is at hand. Throws what planning throws. */
+export function metricPlan(
+  { query, startNs, endNs, stepNs, splitNs }: Omit<MetricPart, 'maxSeries' | 'wantsFingerprint'>,
+  parsed?: MetricExpr,
+): MetricPlan {
+  return planQuery(parsed ?? parseQuery(query), {
     startNs,
     endNs,
     stepNs,
