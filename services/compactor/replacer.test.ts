@@ -112,6 +112,29 @@ describe('Replacer', () => {
     assert.deepEqual(shown(), outputs);
   });
 
+  it('replaces one after the other what was made together, and what was made of that', async () => {
+    const { clock, start, write, claimOf, notes } = await setUp();
+    const { replacer, shown } = await start();
+    const replace = async (sources: readonly string[], ...numbers: number[]): Promise<string[]> => {
+      const claim = await replacer.claim({ ...claimOf, sources }, NEVER);
+      assert.ok(claim, 'nobody else is at it');
+      const outputs = await Promise.all(numbers.map((number) => write(claim.idPrefix, number)));
+      await replacer.commit(claim, outputs, NEVER);
+      return outputs;
+    };
+    const [a, b] = await replace(claimOf.sources, 0, 1);
+    const [c] = await replace([a!], 2);
+    const [d] = await replace([b!], 3);
+    const [e] = await replace([c!, d!], 4);
+    assert.deepEqual([shown(), (await start()).shown()], [[e], [e]]);
+    // To another process each of them is new.
+    const other = await start();
+    assert.ok(await other.replacer.claim({ ...claimOf, sources: [e!] }, NEVER));
+    clock.ms += 3 * HOUR_MS;
+    await replacer.settle();
+    assert.deepEqual([shown(), (await start()).shown(), notes().length], [[e], [e], 0]);
+  });
+
   it('removes sources in the order in which they were replaced, whatever the clocks of processes say', async () => {
     const { store, clock, start, write, claimOf, notes } = await setUp();
     const one = await start();

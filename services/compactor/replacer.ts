@@ -107,7 +107,7 @@ export class Replacer {
     for (const key of request.sources) this.#busy.add(key);
     try {
       await store.put(activeKey(claim), [encodeReplacement(claim)], signal);
-      if (!(await this.#isContended(claim, new Set([claim.id, ...ancestors.map(({ id }) => id)])))) return claim;
+      if (!(await this.#isContended(claim, request.sources))) return claim;
       await store.delete(activeKey(claim));
     } catch (error: unknown) {
       this.#own.set(claim.id, false);
@@ -162,14 +162,18 @@ export class Replacer {
     return this.#lastId;
   }
 
-  async #isContended({ tenant, sources }: ReplacementClaim, known: ReadonlySet<string>): Promise<boolean> {
+  /**
+   * Whether a note that this process has not taken over is about the sources. Those taken over are not: what they replaced
+   * is not chosen again, and several notes may name a source of a segment that they all descend from.
+   */
+  async #isContended({ tenant, id }: ReplacementClaim, sources: readonly string[]): Promise<boolean> {
     const own = new Set(sources);
-    const others = (await this.#notes(activePrefix(tenant))).filter(({ id }) => !known.has(id));
-    return others.some(
-      (other) =>
-        other.sources.some((key) => own.has(key)) ||
-        (other.kind === 'replacement' && other.outputs.some((key) => own.has(key))),
-    );
+    const notes = await this.#notes(activePrefix(tenant));
+    return notes.some((note) => {
+      if (note.id === id || this.#countsSinceMs.has(note.id)) return false;
+      const keys = note.kind === 'replacement' ? [...note.sources, ...note.outputs] : note.sources;
+      return keys.some((key) => own.has(key));
+    });
   }
 
   #takeOver(note: Replacement): void {

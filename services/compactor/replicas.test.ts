@@ -109,12 +109,18 @@ const writtenBytes = async ({ registry }: Setup): Promise<number> =>
 const storedBytes = ({ catalog }: Setup): number =>
   catalog.segments(TENANT).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
+/** No other process is there that it could have found at its segments. */
+async function assertAlone({ registry }: Setup): Promise<void> {
+  assert.match(await registry.metrics(), /^loki_compactor_locked_table_successive_compaction_skips 0$/m);
+}
+
 /** Runs until the last run wrote nothing, twelve hours apart. */
 async function settleDown(cluster: Cluster, setup: Setup): Promise<number> {
   for (let runs = 1; runs < 30; runs++) {
     const before = await writtenBytes(setup);
     cluster.clock.ms += DAY_MS / 2;
     await run(setup);
+    await assertAlone(setup);
     if ((await writtenBytes(setup)) === before && runs > 2) return runs;
   }
   throw new Error('the compactor does not come to an end');
@@ -140,7 +146,9 @@ async function simulate(cluster: Cluster, setup: Setup, everyMinutes: number): P
     if (minute === 300) cluster.stop(2, true);
     if (minute === 480) cluster.stop(2, false);
     await cluster.minute();
-    if (minute % everyMinutes === everyMinutes - 1) await run(setup);
+    if (minute % everyMinutes !== everyMinutes - 1) continue;
+    await run(setup);
+    await assertAlone(setup);
   }
   await cluster.flushAll();
 }
@@ -243,6 +251,7 @@ describe('segments that several ingesters stored', () => {
       cluster.clock.ms = START_MS + 96 * HOUR_MS;
       for (let i = 0; i < 4; i++) {
         await run(setup);
+        await assertAlone(setup);
         cluster.clock.ms += 3 * HOUR_MS;
       }
       assert.equal(setup.requests.pending(TENANT).length, 0);
@@ -282,6 +291,12 @@ describe('segments that several ingesters stored', () => {
     leads = true;
     await run(setup);
     assert.notDeepEqual(objects(), before);
+    await setup.requests.add({ tenant: TENANT, query: '{app="app-0"}', startMs: 0, endMs: cluster.clock.ms });
+    cluster.clock.ms += HOUR_MS;
+    await run(setup);
+    await run(other);
+    const statusOf = ({ requests }: Setup) => requests.list(TENANT).map(({ status }) => status);
+    assert.deepEqual([statusOf(setup), statusOf(other)], [['processed'], ['processed']]);
   });
 
   it('are not taken for all that there is while an ingester does not answer', async () => {

@@ -126,7 +126,7 @@ export class Compactor {
   async run(): Promise<void> {
     const { metrics } = this;
     const { clock, config, merger } = this.#o;
-    if (!this.#leads()) return;
+    if (!this.#leads()) return this.#follow();
     this.#contentions = 0;
     try {
       const settled = await this.#timed(metrics.compactions, metrics.compactionSeconds, metrics.lastCompaction, [
@@ -155,6 +155,16 @@ export class Compactor {
       else metrics.contended.set(0);
       metrics.unreadable.set(this.#unreadable.union(this.#unmergeable).size);
       await merger.release();
+    }
+  }
+
+  /** Another process leads; what it did with delete requests is asked of this one too. */
+  async #follow(): Promise<void> {
+    if (!this.#o.config.retentionEnabled) return;
+    try {
+      await this.#loadRequests();
+    } catch (err: unknown) {
+      if (!this.#stopping.signal.aborted) this.#o.logger.error('delete requests cannot be read', { err });
     }
   }
 

@@ -98,6 +98,8 @@ async function stopEverywhere(
   /** Whether these rows may be what a restart finds, given those before and those at the end. */
   isRight: (found: string[], before: string[], after: string[]) => boolean,
   make: (clock: TestClock) => Promise<MemoryStore> = day,
+  /** 1: at every call. */
+  step = 1,
 ): Promise<void> {
   const clock = new TestClock();
   const origin = await make(clock);
@@ -114,7 +116,7 @@ async function stopEverywhere(
   await runs(counted.store, new TestClock(clock.ms), options);
   const after = await rowsIn((await startOver(whole, clock, options)).catalog, whole);
   assert.ok(counted.calls() > 20);
-  for (let at = 1; at <= counted.calls(); at++) {
+  for (let at = 1; at <= counted.calls(); at += step) {
     for (const isDone of [false, true]) {
       const store = fresh();
       const then = new TestClock(clock.ms);
@@ -179,6 +181,25 @@ describe('a compactor that is stopped at any call of the store', () => {
         const rows = new Set(found);
         return isOnce && after.length < before.length && after.every((row) => rows.has(row));
       },
+    );
+  });
+
+  it('has carried out a delete request in some of several copies, and does so in what becomes of them', async () => {
+    const config = { retentionEnabled: true, cancelPeriodMs: 0, maxSegmentBytes: 400 };
+    const request = { tenant: 'team-a', query: '{app=~"a|b"} |= " 1"', startMs: NOON_MS, endMs: NOON_MS + HOUR_MS };
+    await stopEverywhere(
+      { config },
+      async (store, clock) => {
+        await (await startOver(store, clock, { config })).requests.add(request);
+      },
+      (found, before, after) => {
+        const known = new Set(before);
+        const rows = new Set(found);
+        const isCopy = found.every((row) => known.has(row)) && after.every((row) => rows.has(row));
+        return isCopy && new Set(after).size === after.length && after.length < known.size;
+      },
+      replicas,
+      3,
     );
   });
 
