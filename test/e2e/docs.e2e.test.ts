@@ -13,7 +13,10 @@ let client: TestClient;
 before(async () => {
   // What is off by default is explained as well.
   const deletes = ['-compactor.retention-enabled=true', '-compactor.delete-request-store=filesystem'];
-  server = await TestServer.start({ cwd, args: [...deletes, '-pattern-ingester.enabled=true'] });
+  server = await TestServer.start({
+    cwd,
+    args: [...deletes, '-pattern-ingester.enabled=true', '-querier.cache-results=true'],
+  });
   client = new TestClient(server.url);
 });
 after(async () => {
