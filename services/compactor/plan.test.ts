@@ -193,6 +193,7 @@ describe('isWorthwhile', () => {
   it('brings copies together at once', () => {
     const copies = [1, 2, 3].map((family) => span(0, 20, { family, sizeBytes: 400 }));
     assert.equal(isWorthwhile(copies, endNs, START_MS + DAY_MS + 4 * HOUR_MS), true);
+    assert.equal(isWorthwhile(day, endNs, START_MS + 50 * DAY_MS), false, 'not what was made together');
   });
 
   it('writes a day again for an eighth of it, for less only when no more comes', () => {

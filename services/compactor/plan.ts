@@ -162,6 +162,7 @@ function divide<S extends PlannedSegment>(part: Part<S>, maxBytes: number): Part
 export function isWorthwhile(segments: readonly PlannedSegment[], endNs: bigint, nowMs: number): boolean {
   const bytesOf = (some: readonly PlannedSegment[]) => some.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const families = [...Map.groupBy(segments, ({ id }) => familyOf(id)).values()];
+  if (families.length < 2) return false; // made together: merging them would make the same again
   const largest = families.reduce((a, b) => (bytesOf(a) >= bytesOf(b) ? a : b));
   const late = segments.filter((segment) => !largest.includes(segment));
   if (bytesOf(late) >= LATE_SHARE * bytesOf(largest)) return true;
