@@ -3,7 +3,7 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { type Config, parseTargets, SERVICES, type Service, TenantLimits, type Version } from '../config/index.ts';
 import { type Distributor, pushRoutes } from '../distributor/index.ts';
-import { adminRoutes, type Route, registerProcessMetrics, ringRoutes } from '../http/index.ts';
+import { adminRoutes, type Route, registerProcessMetrics } from '../http/index.ts';
 import { DiscardMetrics } from '../ingester/index.ts';
 import { LOG_LEVELS, type LogLevel, type ProgramLog } from '../log/index.ts';
 import { HeldDeletes } from '../querier/held-deletes.ts';
@@ -16,6 +16,7 @@ import type { Host } from './host.ts';
 import { IngesterPart } from './ingester-part.ts';
 import { connectIngesters } from './ingesters-part.ts';
 import { querierPart } from './querier-part.ts';
+import { ringPages } from './ring-pages.ts';
 import { type RingPart, startRing } from './ring-part.ts';
 import { type Endpoints, startServer } from './server-part.ts';
 import { keepCatalog, type StoragePart, startStorage } from './storage-part.ts';
@@ -194,13 +195,7 @@ export class App {
   #statusRoutes(host: Host, ring: RingPart, findsPatterns: boolean): Route[] {
     const { config, clock, limits, registry, version } = host;
     return [
-      ...ringRoutes({
-        members: ring.ingesterStatus,
-        nowMs: () => clock.nowMs(),
-        shares: () => ring.ingesters.shares(),
-        ...(ring.isCluster && { forget: (id: string) => ring.members.ingester.forget(id) }),
-        findsPatterns,
-      }),
+      ...ringPages(ring, clock, findsPatterns),
       ...adminRoutes({
         config,
         limits,

@@ -9,6 +9,7 @@ import {
   type Membership,
   MembershipRing,
   type Registration,
+  registerRingMetrics,
 } from '../ring/index.ts';
 import type { Host } from './host.ts';
 
@@ -26,7 +27,7 @@ export interface RingPart {
   readonly members: Readonly<Record<RingName, Members>>;
   readonly ingesters: MembershipRing;
   /** For people: with heartbeats, as far as they are known. */
-  readonly ingesterStatus: () => Promise<readonly MemberStatus[]>;
+  status(ring: RingName): Promise<readonly MemberStatus[]>;
   /** `grpcPort`: where the gRPC server of this process listens. */
   join(ring: RingName, state: MemberState, grpcPort: number): Promise<void>;
 }
@@ -43,14 +44,15 @@ export async function startRing(host: Host): Promise<RingPart> {
   const id = ring.instance_id || hostname();
   const isCluster = ring.kvstore.store === 'etcd';
   const members = isCluster ? await membersInEtcd(host) : membersInMemory(host);
+  registerRingMetrics(host.registry, new Map(Object.entries(members)));
   return {
     id,
     isCluster,
     members,
     ingesters: new MembershipRing(members.ingester, { zoneAware: ring.zone_awareness_enabled }),
-    ingesterStatus: async () => {
-      const { ingester } = members;
-      return ingester instanceof EtcdMembership ? ingester.withHeartbeats() : ingester.all();
+    status: async (name) => {
+      const membership = members[name];
+      return membership instanceof EtcdMembership ? membership.withHeartbeats() : membership.all();
     },
     join: async (name, state, grpcPort) => {
       const address = `${addressOf(config)}:${ring.instance_port || grpcPort}`;

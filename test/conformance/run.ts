@@ -1,16 +1,15 @@
 /**
- * Runs the recorded requests of a corpus against a fresh server: once with everything in memory, and again after a
- * flush and a restart. The ledger beside this file names every case that may fail; any other failure, and a count below
+ * Runs the recorded requests of a corpus against a fresh server, or with `--cluster` against a cluster of separate
+ * services: once with everything in memory, and again after a flush and a restart. The ledger beside this file names every case that may fail; any other failure, and a count below
  * its floors, is an error. A case that passes now but still stands in the ledger is named (`--record` rewrites it).
  *
- *     npm run conformance -- [--corpus DIR] [--only TEXT] [--verbose] [--record]
+ *     npm run conformance -- [--cluster] [--corpus DIR] [--only TEXT] [--verbose] [--record]
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { TestServer } from '../harness/server.ts';
+import { startCluster, startServer } from './subjects.ts';
 
 interface Case {
   readonly id: string;
@@ -26,17 +25,18 @@ interface Runner {
   judge(c: Case, answer: unknown): string | null;
   pool<T>(items: readonly T[], n: number, f: (item: T, index: number) => Promise<void>): Promise<void>;
 }
-type Round = 'memory' | 'flushed';
+type Round = 'memory' | 'flushed' | 'cluster' | 'cluster-flushed';
 interface Ledger {
   /** How many cases must pass at least. */
-  readonly floors: Record<Round, number>;
+  readonly floors: Partial<Record<Round, number>>;
   /** Cases that are known to differ. */
-  readonly failing: Record<Round, readonly string[]>;
+  readonly failing: Partial<Record<Round, readonly string[]>>;
 }
 
 const LEDGER = join(import.meta.dirname, 'ledger.json');
 const { values: options } = parseArgs({
   options: {
+    cluster: { type: 'boolean', default: false },
     corpus: { type: 'string', default: join(import.meta.dirname, '..', '..', '..', 'shared', 'conformance') },
     only: { type: 'string' },
     verbose: { type: 'boolean', default: false },
@@ -55,8 +55,12 @@ const { only } = options;
 if (only !== undefined) cases = cases.filter((c) => c.area === only || c.id.includes(only));
 const ready = JSON.parse(readFileSync(join(corpus, 'ready.json'), 'utf8')) as unknown[];
 
+const [IN_MEMORY, STORED]: readonly [Round, Round] = options.cluster
+  ? ['cluster', 'cluster-flushed']
+  : ['memory', 'flushed'];
+
 async function runRound(url: string, round: Round): Promise<string[]> {
-  const selected = cases.filter((c) => round === 'memory' || !c.fromMemory);
+  const selected = cases.filter((c) => round === IN_MEMORY || !c.fromMemory);
   const failures = new Map<string, string>();
   await runner.pool(selected, 4, async (c) => {
     const verdict = runner.judge(c, await runner.runCase(url, c));
@@ -82,45 +86,38 @@ async function runRound(url: string, round: Round): Promise<string[]> {
   return [...failures.keys()].sort();
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'loptr-conformance-'));
-const args = [`-config.file=${join(corpus, 'loki.yaml')}`];
-const failing: Record<Round, readonly string[]> = { memory: [], flushed: [] };
+const configFile = join(corpus, 'loki.yaml');
+const failing = new Map<Round, readonly string[]>();
+const subject = await (options.cluster ? startCluster(configFile) : startServer(configFile));
 try {
-  {
-    await using server = await TestServer.start({ cwd: directory, args });
-    for (const problem of await runner.pushAll(server.url, corpus)) throw new Error(problem);
-    for (const problem of await runner.waitVisible(server.url, ready)) throw new Error(problem);
-    failing.memory = await runRound(server.url, 'memory');
-    const flushed = await fetch(`${server.url}/flush`, { method: 'POST' });
-    if (flushed.status !== 204) throw new Error(`POST /flush answered ${flushed.status}`);
-    const end = await server.stop();
-    if (end.code !== 0) throw new Error(`the server ended with ${JSON.stringify(end)}\n${server.log}`);
-  }
-  await using server = await TestServer.start({ cwd: directory, args });
-  for (const problem of await runner.waitVisible(server.url, ready)) throw new Error(problem);
-  failing.flushed = await runRound(server.url, 'flushed');
-  await server.stop();
+  for (const problem of await runner.pushAll(subject.url, corpus)) throw new Error(problem);
+  for (const problem of await runner.waitVisible(subject.url, ready)) throw new Error(problem);
+  failing.set(IN_MEMORY, await runRound(subject.url, IN_MEMORY));
+  await subject.restartStored();
+  for (const problem of await runner.waitVisible(subject.url, ready)) throw new Error(problem);
+  failing.set(STORED, await runRound(subject.url, STORED));
 } finally {
-  rmSync(directory, { recursive: true, force: true });
+  await subject.stop();
 }
 
-const passed = {
-  memory: cases.length - failing.memory.length,
-  flushed: cases.filter((c) => !c.fromMemory).length - failing.flushed.length,
-};
+const passed = new Map<Round, number>([
+  [IN_MEMORY, cases.length - failing.get(IN_MEMORY)!.length],
+  [STORED, cases.filter((c) => !c.fromMemory).length - failing.get(STORED)!.length],
+]);
 if (only === undefined) {
-  const ledger: Ledger = existsSync(LEDGER)
-    ? (JSON.parse(readFileSync(LEDGER, 'utf8')) as Ledger)
-    : { floors: { memory: 0, flushed: 0 }, failing: { memory: [], flushed: [] } };
+  const none = { memory: 0, flushed: 0, cluster: 0, 'cluster-flushed': 0 };
+  const ledger = (
+    existsSync(LEDGER) ? JSON.parse(readFileSync(LEDGER, 'utf8')) : { floors: none, failing: {} }
+  ) as Ledger;
   const problems: string[] = [];
-  for (const round of ['memory', 'flushed'] as const) {
-    if (passed[round] < ledger.floors[round]) {
-      problems.push(`${round}: ${passed[round]} cases pass, the floor is ${ledger.floors[round]}`);
-    }
+  for (const round of [IN_MEMORY, STORED]) {
+    const floor = ledger.floors[round] ?? 0;
+    if (passed.get(round)! < floor) problems.push(`${round}: ${passed.get(round)} cases pass, the floor is ${floor}`);
     const known = new Set(ledger.failing[round]);
-    for (const id of failing[round])
+    for (const id of failing.get(round)!) {
       if (!known.has(id)) problems.push(`${round}: ${id} failed and is not in the ledger`);
-    const now = new Set(failing[round]);
+    }
+    const now = new Set(failing.get(round));
     for (const id of known) if (!now.has(id)) console.log(`${round}: ${id} passes now: take it out of the ledger`);
   }
   if (options.record) {
@@ -129,7 +126,9 @@ if (only === undefined) {
       console.error('a floor may only rise');
       process.exit(1);
     }
-    writeFileSync(LEDGER, `${JSON.stringify({ floors: passed, failing }, null, 2)}\n`);
+    const floors = { ...ledger.floors, ...Object.fromEntries(passed) };
+    const written = { floors, failing: { ...ledger.failing, ...Object.fromEntries(failing) } };
+    writeFileSync(LEDGER, `${JSON.stringify(written, null, 2)}\n`);
     console.log('ledger written');
   } else if (problems.length > 0) {
     for (const problem of problems) console.error(problem);
