@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { type LogFields, silentLogger } from '../../storage/host/logger.ts';
 import { until } from '../ingester/testdata/fixture.ts';
 import { PushRejectedError } from '../rpc/ingester.ts';
 import { decodePushBatch } from '../rpc/push-batch.ts';
@@ -35,16 +36,19 @@ async function cluster(t: TestContext, kinds: readonly Kind[], settings: RemoteI
     t.after(() => client.close());
     clients.set(id, client);
   }
-  const { membership, json, distributor, logged } = setUp(
+  const logged: string[] = [];
+  const note = (text: string, fields?: LogFields) => void logged.push(`${fields?.['ingester'] ?? ''}: ${text}`);
+  const logger = { ...silentLogger, info: note, warn: note, error: note };
+  const { membership, json } = setUp(
     { ingestion_rate_mb: 1000, ingestion_burst_size_mb: 1000 },
-    { replicationFactor: 3, maxBatchBytes: 2 << 20, ingesters: (id) => clients.get(id) },
+    { replicationFactor: 3, maxBatchBytes: 2 << 20, ingesters: (id) => clients.get(id), logger },
   );
   for (const [id, { address }] of clients) await membership.register({ id, address, zone: '', state: 'ACTIVE' });
   const push = (lines = 1, length = 10) =>
     json([
       { stream: { app: 'a' }, values: Array.from({ length: lines }, (_, i) => [NOW_NS, `${i}${'x'.repeat(length)}`]) },
     ]);
-  return { push, rows, distributor, logged, clients };
+  return { push, rows, logged, clients };
 }
 
 async function silence(t: TestContext): Promise<string> {
@@ -76,6 +80,20 @@ test('without a quorum the answer is 500 in the words of gRPC, no later than the
   const answer = [500, 'rpc error: code = DeadlineExceeded desc = context deadline exceeded'];
   assert.deepEqual(await hung.push(), answer);
   assert.deepEqual(await hung.push(300, 20_000), answer, 'several messages');
+});
+
+test('an outage is logged when it begins and when it is over, not with each push', async (t) => {
+  const { push, logged, clients } = await cluster(t, ['up', 'down', 'down']);
+  for (let i = 0; i < 3; i++) assert.equal((await push())[0], 500);
+  const outage = ['ingester-2: an ingester cannot be reached', 'ingester-3: an ingester cannot be reached'];
+  assert.deepEqual(logged.toSorted(), outage);
+  for (const id of ['ingester-2', 'ingester-3']) clients.set(id, clients.get('ingester-1')!);
+  await push();
+  await until(() => logged.length === 4, 'the end of it');
+  assert.deepEqual(logged.slice(2).toSorted(), [
+    'ingester-2: an ingester takes pushes again',
+    'ingester-3: an ingester takes pushes again',
+  ]);
 });
 
 test('a refusal keeps its status and text', async (t) => {

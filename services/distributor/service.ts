@@ -79,6 +79,10 @@ export class Distributor {
   readonly #rules = new WeakMap<Limits, TenantRules>();
   readonly #buffers = new BufferPool(KEPT_BUFFER_BYTES);
   readonly #spareRows = new SparePushRows();
+  /** Ingesters that were not reached last; logged when that changes. */
+  readonly #unreachable = new Set<string>();
+  /** What the log heard of in this way. */
+  readonly #told = new WeakSet<Error>();
   readonly #replicationFactor: number;
   readonly maxReceivedBytes: number;
   readonly #maxDecompressedBytes: number;
@@ -243,8 +247,10 @@ export class Distributor {
         if (client === undefined) throw new RingError(`ingester ${id} left the ring`);
         await client.push(batch);
         this.#metrics.appended(id, true);
+        this.#reached(id);
       } catch (error: unknown) {
         this.#metrics.appended(id, false);
+        if (error instanceof Error && 'retryable' in error && error.retryable === true) this.#missed(id, error);
         throw error;
       }
     };
@@ -252,12 +258,25 @@ export class Distributor {
     await replicate(tenant, placed, { replicationFactor: this.#replicationFactor, maxBatchBytes }, send, this.#buffers);
   }
 
+  #missed(id: string, error: Error): void {
+    this.#told.add(error);
+    if (this.#unreachable.has(id)) return;
+    this.#unreachable.add(id);
+    this.#options.logger.warn('an ingester cannot be reached', { ingester: id, err: error });
+  }
+
+  #reached(id: string): void {
+    if (this.#unreachable.delete(id)) this.#options.logger.info('an ingester takes pushes again', { ingester: id });
+  }
+
   #asPushError(error: unknown, tenant: string, signal?: AbortSignal): PushError {
     if (error instanceof PushError) return error;
     if (error instanceof PushRejectedError) return new PushError(error.status, error.message, { cause: error });
     if (signal?.aborted) return new PushError(499, 'The request was cancelled by the client.', { cause: error });
     const message = error instanceof Error ? error.message : String(error);
-    this.#options.logger.error('push failed', { tenant, err: error });
+    // Of an outage the log hears when it begins, not with each push.
+    if (!(error instanceof Error && this.#told.has(error)))
+      this.#options.logger.error('push failed', { tenant, err: error });
     return new PushError(500, message, { cause: error });
   }
 }
