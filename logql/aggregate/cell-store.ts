@@ -102,6 +102,19 @@ export class CellStore {
     }
   }
 
+  /** Calls back for every cell that holds samples, in order of group and bucket. */
+  forEachUsed(visit: (group: number, bucket: number, cell: number) => void): void {
+    for (let group = 0; group < this.#groupCount; group++) {
+      for (let page = 0; page < this.#pagesPerGroup; page++) {
+        const first = this.#pages[group * this.#pagesPerGroup + page]!;
+        if (first === 0) continue;
+        for (let i = 0; i < this.#pageCells; i++) {
+          if (this.counts[first - 1 + i]! > 0) visit(group, page * this.#pageCells + i, first - 1 + i);
+        }
+      }
+    }
+  }
+
   add(cell: number, value: number): void {
     const n = this.counts[cell]! + 1;
     this.counts[cell] = n;

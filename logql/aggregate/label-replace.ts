@@ -20,7 +20,7 @@ export function replaceLabels(matrix: Matrix, replacement: LabelReplacement): Ma
     const value = labelValue(one.labels, replacement.src);
     if (!matches(value)) return one;
     const result = regex.replaceAll(value, replacement.replacement);
-    return { ...one, labels: withLabel(one.labels, replacement.dst, result) };
+    return { labels: withLabel(one.labels, replacement.dst, result), values: one.values, present: one.present };
   });
   return { timesMs: matrix.timesMs, series };
 }

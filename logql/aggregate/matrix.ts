@@ -5,6 +5,18 @@ export interface Matrix {
   /** Milliseconds since 1970, as samples are stamped. */
   readonly timesMs: Float64Array;
   readonly series: readonly Series[];
+  /** Set where there is one time and very many series may be: the same without looking at each of those. */
+  readonly vector?: InstantVector;
+}
+
+/** Series with one sample each, by number. */
+export interface InstantVector {
+  readonly values: Float64Array;
+  seriesAt(i: number): Series;
+  /** Orders two series as `compareLabels` does. */
+  compare(a: number, b: number): number;
+  /** Names of all labels that there are. */
+  readonly names: ReadonlySet<string>;
 }
 
 export interface Series {

@@ -1,4 +1,5 @@
 import type { Label, Labels } from '../labels.ts';
+import type { GroupSource } from '../stages/types.ts';
 
 /**
  * Many label sets on their way between threads: one text and two columns of numbers. As arrays of arrays they would cost
@@ -11,6 +12,25 @@ export interface PackedLabelSets {
   readonly lengths: Uint32Array;
   /** Labels of each set. */
   readonly counts: Uint32Array;
+  /** Not null: every set has this one label, and `text` and `lengths` are of values alone. */
+  readonly name: string | null;
+}
+
+/** The label sets of some groups. They are made only where they have not just one label. */
+export function packGroups(
+  groups: readonly number[],
+  source: GroupSource,
+  labelsOf: (group: number) => Labels,
+): PackedLabelSets {
+  const { byValue } = source;
+  if (byValue !== undefined && groups.length > 0) {
+    const numbers = groups.map((group) => byValue.valueOf(group));
+    if (!numbers.includes(-1)) {
+      const { text, lengths } = byValue.values.textOf(numbers);
+      return { text, lengths, counts: new Uint32Array(groups.length).fill(1), name: byValue.name };
+    }
+  }
+  return packLabelSets(groups.map(labelsOf));
 }
 
 export function packLabelSets(sets: readonly Labels[]): PackedLabelSets {
@@ -30,12 +50,19 @@ export function packLabelSets(sets: readonly Labels[]): PackedLabelSets {
       parts.push(name, value);
     }
   }
-  return { text: parts.join(''), lengths, counts };
+  return { text: parts.join(''), lengths, counts, name: null };
 }
 
-export function unpackLabelSets({ text, lengths, counts }: PackedLabelSets): Labels[] {
+export function unpackLabelSets({ text, lengths, counts, name }: PackedLabelSets): Labels[] {
   const sets: Labels[] = [];
   let from = 0;
+  if (name !== null) {
+    for (const length of lengths) {
+      sets.push([[name, text.slice(from, from + length)]]);
+      from += length;
+    }
+    return sets;
+  }
   let at = 0;
   for (const count of counts) {
     const labels: Label[] = [];

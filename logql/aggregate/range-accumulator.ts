@@ -1,10 +1,10 @@
 import type { Labels } from '../labels.ts';
 import type { RangeScan } from '../plan/plan.ts';
-import type { GroupLabels } from '../stages/types.ts';
+import type { GroupLabels, GroupSource } from '../stages/types.ts';
 import type { RangeOp } from '../syntax/ast.ts';
 import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
 import { PipelineError } from './errors.ts';
-import { type PackedLabelSets, packLabelSets } from './packed-labels.ts';
+import { type PackedLabelSets, packGroups, packLabelSets } from './packed-labels.ts';
 import { SampleStore } from './sample-store.ts';
 import { WindowGrid } from './window-grid.ts';
 
@@ -192,11 +192,14 @@ export class RangeAccumulator {
    * samples carries an error; a pipeline that is asked for errors by name does not mark them. `name` changes what a
    * group is called in the answer.
    */
-  partial(groups: readonly GroupLabels[], name: (labels: Labels) => Labels = (labels) => labels): AccumulatorPartial {
-    const labelsOf = (group: number) => name(this.#checked(groups[group]!));
-    return this.#cells !== null
-      ? this.#cellPartial(this.#cells, labelsOf)
-      : this.#samplePartial(this.#samples!, labelsOf);
+  partial(groups: GroupSource, name?: (labels: Labels) => Labels): AccumulatorPartial {
+    const labelsOf = (group: number): Labels => {
+      const labels = this.#checked(groups.at(group)!);
+      return name === undefined ? labels : name(labels);
+    };
+    const pack = (used: readonly number[]): PackedLabelSets =>
+      name === undefined ? packGroups(used, groups, labelsOf) : packLabelSets(used.map(labelsOf));
+    return this.#cells !== null ? this.#cellPartial(this.#cells, pack) : this.#samplePartial(this.#samples!, pack);
   }
 
   #reducing(kind: CellKind): CellStore {
@@ -232,9 +235,9 @@ export class RangeAccumulator {
     return group.merged;
   }
 
-  #cellPartial(cells: CellStore, labelsOf: (group: number) => Labels): AccumulatorPartial {
+  #cellPartial(cells: CellStore, pack: (used: readonly number[]) => PackedLabelSets): AccumulatorPartial {
     let total = 0;
-    for (let g = 0; g < cells.groupCount; g++) cells.forEachCell(g, () => total++);
+    cells.forEachUsed(() => total++);
     const columns = columnsOf(cells.kind);
     const groupIndexes = new Uint32Array(total);
     const buckets = new Uint32Array(total);
@@ -242,41 +245,40 @@ export class RangeAccumulator {
     const a = new Float64Array(columns > 0 ? total : 0);
     const b = new Float64Array(columns > 1 ? total : 0);
     const c = new Float64Array(columns > 2 ? total : 0);
-    const used: Labels[] = [];
+    const used: number[] = [];
     let at = 0;
-    for (let g = 0; g < cells.groupCount; g++) {
-      const before = at;
-      cells.forEachCell(g, (bucket, cell) => {
-        groupIndexes[at] = used.length;
-        buckets[at] = bucket;
-        counts[at] = cells.counts[cell]!;
-        if (columns > 0) a[at] = cells.a[cell]!;
-        if (columns > 1) b[at] = cells.b[cell]!;
-        if (columns > 2) c[at] = cells.c[cell]!;
-        at++;
-      });
-      if (at > before) used.push(labelsOf(g));
-    }
-    return { kind: cells.kind, groups: packLabelSets(used), groupIndexes, buckets, counts, a, b, c };
+    let last = -1;
+    cells.forEachUsed((group, bucket, cell) => {
+      if (group !== last) used.push(group);
+      last = group;
+      groupIndexes[at] = used.length - 1;
+      buckets[at] = bucket;
+      counts[at] = cells.counts[cell]!;
+      if (columns > 0) a[at] = cells.a[cell]!;
+      if (columns > 1) b[at] = cells.b[cell]!;
+      if (columns > 2) c[at] = cells.c[cell]!;
+      at++;
+    });
+    return { kind: cells.kind, groups: pack(used), groupIndexes, buckets, counts, a, b, c };
   }
 
-  #samplePartial(samples: SampleStore, labelsOf: (group: number) => Labels): AccumulatorPartial {
+  #samplePartial(samples: SampleStore, pack: (used: readonly number[]) => PackedLabelSets): AccumulatorPartial {
     const n = samples.length;
-    const used: Labels[] = [];
+    const used: number[] = [];
     const renumbered = new Map<number, number>();
     const groupIndexes = new Uint32Array(n);
     for (let i = 0; i < n; i++) {
       const group = samples.groups[i]!;
       let index = renumbered.get(group);
       if (index === undefined) {
-        index = used.push(labelsOf(group)) - 1;
+        index = used.push(group) - 1;
         renumbered.set(group, index);
       }
       groupIndexes[i] = index;
     }
     return {
       kind: this.kind,
-      groups: packLabelSets(used),
+      groups: pack(used),
       groupIndexes,
       buckets: samples.buckets.slice(0, n),
       counts: new Float64Array(0),

@@ -1,9 +1,9 @@
-import { type Labels, labelsKey } from '../labels.ts';
+import type { Labels } from '../labels.ts';
 import type { EvaluationTimes, RangeScan } from '../plan/plan.ts';
 import type { Matcher } from '../syntax/ast.ts';
 import { type CellColumns, CellStore } from './cell-store.ts';
 import { isEmpty, type Matrix, newSeries, type Series, withLabel } from './matrix.ts';
-import { unpackLabelSets } from './packed-labels.ts';
+import { MergedGroups } from './merged-groups.ts';
 import {
   type AccumulationKind,
   type AccumulatorBounds,
@@ -14,6 +14,7 @@ import {
 import { counterRate, quantile } from './range-functions.ts';
 import { SampleStore } from './sample-store.ts';
 import { SlidingWindows } from './sliding-windows.ts';
+import { VectorOfGroups } from './vector-of-groups.ts';
 import { WindowGrid } from './window-grid.ts';
 
 const NS_PER_MS = 1_000_000n;
@@ -25,10 +26,7 @@ export class RangeMerger {
   readonly #grid: WindowGrid;
   readonly #cells: CellStore | null;
   readonly #samples: SampleStore | null;
-  readonly #groups: Labels[] = [];
-  readonly #groupByKey = new Map<string, number>();
-  /** Groups of one label, by name and value: there may be very many, and their keys need not be put together. */
-  readonly #groupByLabel = new Map<string, Map<string, number>>();
+  readonly #groups = new MergedGroups();
 
   constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
     this.#scan = scan;
@@ -46,7 +44,7 @@ export class RangeMerger {
   /** Throws `QueryTooLargeError`. */
   add(partial: AccumulatorPartial): void {
     if (partial.kind !== this.#kind) throw new TypeError(`a partial of ${partial.kind} met a scan of ${this.#kind}`);
-    const groups = Uint32Array.from(unpackLabelSets(partial.groups), (labels) => this.#group(labels));
+    const groups = this.#groups.numbersOf(partial.groups);
     const { groupIndexes, buckets } = partial;
     if (this.#cells !== null) {
       for (let i = 0; i < groupIndexes.length; i++) {
@@ -64,31 +62,12 @@ export class RangeMerger {
   finish(): Matrix {
     const timesMs = timesInMs(this.#scan.times);
     if (this.#scan.op === 'absent_over_time') return { timesMs, series: this.#absent() };
-    const series = this.#cells !== null ? this.#reduce(this.#cells) : this.#evaluateSamples(this.#samples!);
-    return { timesMs, series };
-  }
-
-  #group(labels: Labels): number {
-    let groups = this.#groupByKey;
-    let key: string;
-    if (labels.length === 1) {
-      const name = labels[0]![0];
-      groups = this.#groupByLabel.get(name) ?? new Map();
-      this.#groupByLabel.set(name, groups);
-      key = labels[0]![1];
-    } else {
-      key = labelsKey(labels);
-    }
-    let group = groups.get(key);
-    if (group === undefined) {
-      group = this.#groups.push(labels) - 1;
-      groups.set(key, group);
-    }
-    return group;
+    if (this.#cells === null) return { timesMs, series: this.#evaluateSamples(this.#samples!) };
+    if (this.#grid.bucketCount === 1 && this.#grid.windowCount === 1) return this.#oneCellEach(this.#cells, timesMs);
+    return { timesMs, series: this.#reduce(this.#cells) };
   }
 
   #reduce(store: CellStore): Series[] {
-    if (this.#grid.bucketCount === 1 && this.#grid.windowCount === 1) return this.#oneCellEach(store);
     const windows = new SlidingWindows(store.kind, this.#grid);
     const value = cellValue(this.#scan);
     const result: Series[] = [];
@@ -96,7 +75,7 @@ export class RangeMerger {
       windows.clear();
       store.forEachCell(group, (bucket, cell) => copyCell(windows.buckets, bucket, store, cell));
       const cells = windows.reduce();
-      const series = newSeries(this.#groups[group]!, this.#grid.windowCount);
+      const series = newSeries(this.#groups.labelsOf(group), this.#grid.windowCount);
       let any = false;
       for (let w = 0; w < this.#grid.windowCount; w++) {
         if (cells.counts[w] === 0) continue;
@@ -110,18 +89,18 @@ export class RangeMerger {
   }
 
   /** Instant queries: nothing slides. */
-  #oneCellEach(store: CellStore): Series[] {
+  #oneCellEach(store: CellStore, timesMs: Float64Array): Matrix {
     const value = cellValue(this.#scan);
-    const result: Series[] = [];
-    for (let group = 0; group < this.#groups.length; group++) {
-      const cell = store.cell(group, 0);
-      if (store.counts[cell] === 0) continue;
-      const series = newSeries(this.#groups[group]!, 1);
-      series.values[0] = value(store, cell);
-      series.present[0] = 1;
-      result.push(series);
-    }
-    return result;
+    let length = 0;
+    store.forEachUsed(() => length++);
+    const numbers = new Uint32Array(length);
+    const values = new Float64Array(length);
+    let at = 0;
+    store.forEachUsed((group, _bucket, cell) => {
+      numbers[at] = group;
+      values[at++] = value(store, cell);
+    });
+    return new VectorOfGroups(timesMs, this.#groups, numbers, values);
   }
 
   #absent(): Series[] {
@@ -154,7 +133,7 @@ export class RangeMerger {
       const group = samples.groups[order[from]!]!;
       let to = from + 1;
       while (to < order.length && samples.groups[order[to]!] === group) to++;
-      const series = newSeries(this.#groups[group]!, this.#grid.windowCount);
+      const series = newSeries(this.#groups.labelsOf(group), this.#grid.windowCount);
       let low = from;
       let high = from;
       for (let w = 0; w < this.#grid.windowCount; w++) {

@@ -1,7 +1,7 @@
 import { compareLabels, type Labels, labelsKey } from '../labels.ts';
 import type { Grouping, VectorOp } from '../syntax/ast.ts';
 import { BestK } from './best-k.ts';
-import { dropLabels, isEmpty, keepLabels, type Matrix, newSeries, type Series } from './matrix.ts';
+import { dropLabels, type InstantVector, isEmpty, keepLabels, type Matrix, newSeries, type Series } from './matrix.ts';
 
 /**
  * `sum`, `avg`, … `topk`, `sort` over a matrix, step by step. `approx_topk` is not planned and does not get here.
@@ -17,7 +17,7 @@ export function aggregateVector(
   switch (op) {
     case 'topk':
     case 'bottomk':
-      return { timesMs: input.timesMs, series: selectK(op, parameter ?? 0, grouping, input.series) };
+      return { timesMs: input.timesMs, series: selectK(op, parameter ?? 0, grouping, input) };
     case 'sort':
     case 'sort_desc':
       return { timesMs: input.timesMs, series: sortByValue(op, input.series) };
@@ -28,10 +28,8 @@ export function aggregateVector(
     case 'min':
     case 'stddev':
     case 'stdvar':
-      return {
-        timesMs: input.timesMs,
-        series: isDistinct && isReduced(op, grouping, input.series) ? input.series : reduce(op, grouping, input),
-      };
+      if (isDistinct && isReduced(op, grouping, input)) return input;
+      return { timesMs: input.timesMs, series: reduce(op, grouping, input) };
     case 'approx_topk':
       throw new TypeError('approx_topk cannot be evaluated');
     default:
@@ -74,11 +72,17 @@ function reduce(op: ReducingOp, grouping: Grouping, input: Matrix): Series[] {
  * Whether every group has one of these distinct series and the operation leaves it as it is. So it mostly is behind a
  * range aggregation that already has the grouping; one by a label of many values then costs little more than its scan.
  */
-function isReduced(op: ReducingOp, { without, labels: names }: Grouping, input: readonly Series[]): boolean {
+function isReduced(op: ReducingOp, { without, labels: names }: Grouping, input: Matrix): boolean {
   if (without || names.length === 0 || !(op === 'sum' || op === 'max' || op === 'min')) return false;
-  for (const { labels } of input) for (const [name] of labels) if (!names.includes(name)) return false;
   // A sum of one sample makes a zero of minus zero; empty series have no place in an answer.
-  return input.every((series) => !isEmpty(series) && !(op === 'sum' && series.values.some((v) => Object.is(v, -0))));
+  const { vector } = input; // before `series`, which would make all of them
+  if (vector !== undefined) {
+    for (const name of vector.names) if (!names.includes(name)) return false;
+    return op !== 'sum' || !vector.values.some((v) => Object.is(v, -0));
+  }
+  const { series } = input;
+  for (const { labels } of series) for (const [name] of labels) if (!names.includes(name)) return false;
+  return series.every((series) => !isEmpty(series) && !(op === 'sum' && series.values.some((v) => Object.is(v, -0))));
 }
 
 function addSample(op: ReducingOp, state: GroupState, step: number, value: number): void {
@@ -127,35 +131,76 @@ function finishGroup(op: ReducingOp, state: GroupState): void {
 }
 
 /** The best k samples of every group and step, offered in order of labels. Series keep their labels. */
-function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: readonly Series[]): Series[] {
-  if (!grouping.without && grouping.labels.length === 0) {
-    const selected = selectWithoutTies(op, k, input);
-    if (selected !== null) return selected;
+function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: Matrix): Series[] {
+  if (grouping.without || grouping.labels.length > 0) {
+    const labelsOf = groupLabels(grouping);
+    const groups = Map.groupBy(inOrderOfLabels(input.series), (series) => labelsKey(labelsOf(series.labels)));
+    return [...groups.values()].flatMap((members) => bestOf(op, k, members));
   }
-  const labelsOf = groupLabels(grouping);
-  const groups = new Map<string, Series[]>();
-  const isOneGroup = !grouping.without && grouping.labels.length === 0;
-  const candidates = isOneGroup ? withoutHopeless(op, k, input) : input;
-  for (const series of [...candidates].sort((a, b) => compareLabels(a.labels, b.labels))) {
-    const key = labelsKey(labelsOf(series.labels));
-    const members = groups.get(key);
-    if (members === undefined) groups.set(key, [series]);
-    else members.push(series);
+  const { vector } = input;
+  if (vector !== undefined && !vector.values.some((value) => Number.isNaN(value))) {
+    return selectFromVector(op, k, vector);
   }
-  const result: Series[] = [];
-  for (const members of groups.values()) {
-    const selected = members.map(({ labels, values }) => ({ labels, values, present: new Uint8Array(values.length) }));
-    const steps = members[0]!.values.length;
-    for (let step = 0; step < steps; step++) {
-      const best = new BestK(k, op === 'topk');
-      members.forEach((series, m) => {
-        if (series.present[step] === 1) best.add(m, series.values[step]!);
-      });
-      for (const m of best.items) selected[m]!.present[step] = 1;
-    }
-    result.push(...selected.filter((series) => !isEmpty(series)));
+  const { series } = input;
+  return selectWithoutTies(op, k, series) ?? bestOf(op, k, inOrderOfLabels(withoutHopeless(op, k, series)));
+}
+
+function inOrderOfLabels(series: readonly Series[]): Series[] {
+  return [...series].sort((a, b) => compareLabels(a.labels, b.labels));
+}
+
+/** `members`: in order of labels. */
+function bestOf(op: 'topk' | 'bottomk', k: number, members: readonly Series[]): Series[] {
+  const selected = members.map(({ labels, values }) => ({ labels, values, present: new Uint8Array(values.length) }));
+  const steps = members[0]?.values.length ?? 0;
+  for (let step = 0; step < steps; step++) {
+    const best = new BestK(k, op === 'topk');
+    members.forEach((series, m) => {
+      if (series.present[step] === 1) best.add(m, series.values[step]!);
+    });
+    for (const m of best.items) selected[m]!.present[step] = 1;
   }
-  return result;
+  return selected.filter((series) => !isEmpty(series));
+}
+
+/** As for series, without looking at more of them than can matter. No value is NaN. */
+function selectFromVector(op: 'topk' | 'bottomk', k: number, vector: InstantVector): Series[] {
+  const { values } = vector;
+  const isTop = op === 'topk';
+  const best = new BestK(k, isTop);
+  for (let i = 0; i < values.length; i++) best.add(i, values[i]!);
+  let worst = isTop ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  for (const i of best.items) worst = isTop ? Math.min(worst, values[i]!) : Math.max(worst, values[i]!);
+  let ties = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] === worst) ties++;
+  for (const i of best.items) if (values[i] === worst) ties--;
+  const candidates = ties > 0 ? hopeful(k, isTop, vector) : [...best.items];
+  candidates.sort((a, b) => vector.compare(a, b));
+  return bestOf(
+    op,
+    k,
+    candidates.map((i) => vector.seriesAt(i)),
+  );
+}
+
+/** As `withoutHopeless`, by numbers. */
+function hopeful(k: number, isTop: boolean, vector: InstantVector): number[] {
+  const { values } = vector;
+  const isSmall = k > MAX_FIRST || values.length <= k;
+  let worst = values[0]!;
+  for (let i = 1; i < values.length; i++) if (isTop ? values[i]! < worst : values[i]! > worst) worst = values[i]!;
+  /** The first k by labels, ascending. */
+  const first: number[] = [];
+  for (let i = 0; i < values.length && !isSmall; i++) {
+    if (first.length === k && vector.compare(i, first[k - 1]!) >= 0) continue;
+    let at = first.length;
+    while (at > 0 && vector.compare(first[at - 1]!, i) > 0) at--;
+    first.splice(at, 0, i);
+    if (first.length > k) first.pop();
+  }
+  const kept: number[] = [];
+  for (let i = 0; i < values.length; i++) if (isSmall || values[i] !== worst || first.includes(i)) kept.push(i);
+  return kept;
 }
 
 /** Above this many, finding the first by labels costs more than sorting all. */

@@ -1,15 +1,17 @@
 import { type Label, type Labels, labelsKey, sortLabels } from '../labels.ts';
+import { ValueTable } from '../value-table.ts';
 import { ERROR_DETAILS_LABEL, ERROR_ID, ERROR_LABEL, type Row } from './row.ts';
 import { detach } from './text.ts';
-import type { GroupingMode, GroupLabels } from './types.ts';
+import type { GroupingMode, GroupLabels, GroupSource } from './types.ts';
 
 /**
  * Numbers the label sets of rows. What tells two rows apart (the stream, metadata values, changes by stages) is
  * followed through a trie of maps; only where that ends for the first time is a label set built and looked up. So rows
  * that differ only in things that do not count cost a few map lookups each.
  */
-export class Groups {
-  readonly list: GroupLabels[] = [];
+export class Groups implements GroupSource {
+  /** Undefined where only the number of the group's value is known yet. */
+  readonly #list: (GroupLabels | undefined)[] = [];
   readonly #mode: GroupingMode;
   readonly #keepErrors: boolean;
   readonly #byKey = new Map<string, number>();
@@ -18,8 +20,10 @@ export class Groups {
   readonly #left: ReadonlySet<string>;
   #stream: Node = new Node();
   #byRoot = new Node();
-  /** Groups by value, for groupings by one label: of those there may be very many. */
-  readonly #byValue = new Map<string | undefined, number>();
+  /** Of groupings by one label. */
+  readonly byValue: ValueGroups | undefined;
+  /** The group of rows without that label, -1 before the first. */
+  #without = -1;
   #nodes = 0;
 
   /** `keepErrors`: rows with an error are grouped as others are, and their group counts as one without error. */
@@ -27,7 +31,31 @@ export class Groups {
     this.#mode = mode;
     this.#keepErrors = keepErrors;
     this.#byIds = mode.kind === 'by' ? [...new Set(mode.labels)].map((name) => row.id(name)) : [];
+    const [id] = this.#byIds;
+    if (id !== undefined && id !== ERROR_ID && this.#byIds.length === 1) this.byValue = new ValueGroups(row.names[id]!);
     this.#left = new Set(mode.kind === 'without' ? mode.labels : []);
+  }
+
+  get length(): number {
+    return this.#list.length;
+  }
+
+  at(group: number): GroupLabels | undefined {
+    const known = this.#list[group];
+    if (known !== undefined || this.byValue === undefined || group >= this.#list.length) return known;
+    const { name, values } = this.byValue;
+    const made: GroupLabels = {
+      ...NO_CATEGORIES,
+      merged: [[name, values.at(this.byValue.valueOf(group))]],
+      error: '',
+    };
+    this.#list[group] = made;
+    return made;
+  }
+
+  all(): readonly GroupLabels[] {
+    if (this.byValue !== undefined) for (let group = 0; group < this.#list.length; group++) this.at(group);
+    return this.#list as readonly GroupLabels[];
   }
 
   openStream(stream: Labels): void {
@@ -46,7 +74,7 @@ export class Groups {
   }
 
   #ofGrouped(row: Row): number {
-    if (this.#byIds.length === 1 && this.#byIds[0] !== ERROR_ID) return this.#ofValue(row, this.#byIds[0]!);
+    if (this.byValue !== undefined) return this.#ofValue(row, this.byValue, this.#byIds[0]!);
     let node = this.#byRoot;
     for (const id of this.#byIds) node = this.#step(node, groupValue(row, id));
     if (node.group < 0) {
@@ -61,15 +89,15 @@ export class Groups {
     return node.group;
   }
 
-  #ofValue(row: Row, id: number): number {
+  #ofValue(row: Row, byValue: ValueGroups, id: number): number {
     const value = groupValue(row, id);
-    const known = this.#byValue.get(value);
-    if (known !== undefined) return known;
-    const kept = value === undefined ? undefined : detach(value);
-    const merged: Labels = kept === undefined ? [] : [[row.names[id]!, kept]];
-    const group = this.list.push({ ...NO_CATEGORIES, merged, error: '' }) - 1;
-    this.#byValue.set(kept, group);
-    return group;
+    if (value !== undefined) {
+      const group = byValue.groupOf(value, this.#list.length);
+      if (group === this.#list.length) this.#list.push(undefined);
+      return group;
+    }
+    if (this.#without < 0) this.#without = this.#list.push({ ...NO_CATEGORIES, merged: [], error: '' }) - 1;
+    return this.#without;
   }
 
   #ofAll(row: Row): number {
@@ -125,7 +153,7 @@ export class Groups {
         : labelsKey(labels.merged);
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    const group = this.list.push(labels) - 1;
+    const group = this.#list.push(labels) - 1;
     this.#byKey.set(key, group);
     return group;
   }
@@ -156,6 +184,34 @@ function groupValue(row: Row, id: number): string | undefined {
 /** A line that brings its own `__error__` fails a metric query like an error of the pipeline. */
 function errorOfLine(row: Row): string {
   return row.get(ERROR_ID) ?? '';
+}
+
+/** Groups that differ in the value of one label, among others that differ in more. */
+class ValueGroups {
+  readonly name: string;
+  readonly values = new ValueTable();
+  /** Group by value. */
+  readonly #groups: number[] = [];
+  /** Value by group; -1 or nothing for the others. */
+  readonly #values: number[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The group of a value; `next`, if it is a new one. */
+  groupOf(value: string, next: number): number {
+    const number = this.values.numberOf(value);
+    if (number < this.#groups.length) return this.#groups[number]!;
+    this.#groups.push(next);
+    while (this.#values.length < next) this.#values.push(-1);
+    this.#values.push(number);
+    return next;
+  }
+
+  valueOf(group: number): number {
+    return this.#values[group] ?? -1;
+  }
 }
 
 type NodeKey = string | number | null | undefined;

@@ -7,4 +7,4 @@ export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
 export { StageError } from './stage-error.ts';
 export { decodeUtf8, encodeUtf8 } from './text.ts';
-export type { GroupingMode, GroupLabels, Pipeline } from './types.ts';
+export type { GroupingMode, GroupLabels, GroupSource, Pipeline } from './types.ts';

@@ -7,7 +7,7 @@ import { LineFilterStage } from './line-filter.ts';
 import { isSelective } from './line-test.ts';
 import { planStages } from './plan-stages.ts';
 import { Row, type RowStage } from './row.ts';
-import type { GroupingMode, GroupLabels, Pipeline } from './types.ts';
+import type { GroupingMode, GroupLabels, GroupSource, Pipeline } from './types.ts';
 import type { UnwrapStage } from './unwrap.ts';
 
 export interface PipelineOptions {
@@ -106,7 +106,11 @@ class StagePipeline implements Pipeline {
   }
 
   get groups(): readonly GroupLabels[] {
-    return this.#groups.list;
+    return this.#groups.all();
+  }
+
+  get groupSource(): GroupSource {
+    return this.#groups;
   }
 
   get lineBytes(): number {

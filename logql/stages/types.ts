@@ -1,5 +1,6 @@
 import type { Labels } from '../labels.ts';
 import type { BlockColumns } from '../source.ts';
+import type { ValueTable } from '../value-table.ts';
 
 /**
  * A query's stages, compiled once a query and thread, and run over block after block. Usage:
@@ -36,6 +37,8 @@ export interface Pipeline {
   readonly group: number;
   /** Every distinct label set met so far, in order of first meeting; grows. */
   readonly groups: readonly GroupLabels[];
+  /** The same without making label sets of those that nobody asks for. */
+  readonly groupSource: GroupSource;
   /** The sample of a metric pipeline: the unwrapped value; 1 or the line's bytes need no pipeline. */
   readonly value: number;
   /** Length in bytes of the line after all stages. */
@@ -57,6 +60,21 @@ export interface GroupLabels {
   readonly parsed: Labels;
   /** The `__error__` of the row, '' without. A metric query with one fails (`PipelineError`). */
   readonly error: string;
+}
+
+/** Groups by number; an array of them is one. */
+export interface GroupSource {
+  readonly length: number;
+  at(group: number): GroupLabels | undefined;
+  /** Groups of a single label, whose values may be very many. */
+  readonly byValue?:
+    | {
+        readonly name: string;
+        readonly values: ValueTable;
+        /** A group's number in `values`; -1: the group has not just this label. */
+        valueOf(group: number): number;
+      }
+    | undefined;
 }
 
 /** How rows are told apart in the answer. */

@@ -61,13 +61,13 @@ export class MetricScan {
         this.partial(); // an error of the pipeline comes first
         throw new SeriesLimitError(this.#maxSeries);
       }
-      if (this.#pipeline.groups.length > MAX_SERIES) throw new QueryTooLargeError('series', MAX_SERIES);
+      if (this.#pipeline.groupSource.length > MAX_SERIES) throw new QueryTooLargeError('series', MAX_SERIES);
     }
   }
 
   /** What was added; the scan is used up. */
   partial(): AccumulatorPartial {
-    const { groups } = this.#pipeline;
+    const { groupSource: groups } = this.#pipeline;
     const tenant = this.#tenant;
     if (tenant === null) return this.#accumulator.partial(groups);
     return this.#accumulator.partial(groups, (labels) => withTenant(labels, tenant));

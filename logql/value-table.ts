@@ -1,0 +1,155 @@
+/** Strings of so many code units in a row are rarely different: a table begins with room for this many. */
+const FIRST_SLOTS = 256;
+const FIRST_BYTES = 4096;
+
+/**
+ * Numbers distinct strings in the order in which they are first met. A `Map` of strings with hundreds of thousands of
+ * entries spends its time in the garbage collector, and holds on to what the strings are slices of; here they are bytes
+ * in one array, found by open addressing.
+ */
+export class ValueTable {
+  length = 0;
+  /** Code units of all values, one behind the other. */
+  #bytes = new Uint8Array(FIRST_BYTES);
+  /** Where each value ends in `#bytes`. */
+  #ends = new Uint32Array(FIRST_SLOTS);
+  /**
+   * Pairs of a hash and 1 + a number, 0 for none; twice as many as there may be values. What misses the cache is dear, so
+   * that the hash stands where it is looked for.
+   */
+  #slots = new Uint32Array(4 * FIRST_SLOTS);
+  /** Values with code units above 0xff, which take no bytes. */
+  readonly #wide = new Map<string, number>();
+  readonly #wideByNumber = new Map<number, string>();
+
+  /** The number of `text` from `from` to `to`, a new one if need be. */
+  numberOf(text: string, from = 0, to = text.length): number {
+    const start = this.#used;
+    if (start + to - from > this.#bytes.length) this.#growBytes(start + to - from);
+    const bytes = this.#bytes;
+    let end = start;
+    let hash = to - from;
+    for (let i = from; i < to; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 0xff) return this.#numberOfWide(text.slice(from, to));
+      bytes[end++] = unit;
+      hash = Math.imul(hash ^ unit, 0x01000193);
+    }
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+    hash = (hash ^ (hash >>> 12)) >>> 0;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (hash << 1) & mask;
+    for (let found = slots[slot + 1]!; found !== 0; found = slots[slot + 1]!) {
+      if (slots[slot] === hash && this.#isAt(found - 1, start, end)) return found - 1;
+      slot = (slot + 2) & mask;
+    }
+    const number = this.#push(end);
+    slots[slot] = hash;
+    slots[slot + 1] = number + 1;
+    if (4 * this.length > slots.length) this.#growSlots();
+    return number;
+  }
+
+  at(number: number): string {
+    const wide = this.#wideByNumber.get(number);
+    if (wide !== undefined) return wide;
+    const start = this.#startOf(number);
+    return Buffer.from(this.#bytes.buffer, start, this.#ends[number]! - start).toString('latin1');
+  }
+
+  /** Orders values as `<` orders their strings. */
+  compare(a: number, b: number): number {
+    if (this.#wide.size > 0) {
+      const [x, y] = [this.at(a), this.at(b)];
+      return x < y ? -1 : x > y ? 1 : 0;
+    }
+    const bytes = this.#bytes;
+    const endA = this.#ends[a]!;
+    const endB = this.#ends[b]!;
+    let i = this.#startOf(a);
+    let j = this.#startOf(b);
+    for (; i < endA && j < endB; i++, j++) if (bytes[i] !== bytes[j]) return bytes[i]! - bytes[j]!;
+    return endA - i - (endB - j);
+  }
+
+  /** The values of `numbers`, one behind the other, and their lengths. */
+  textOf(numbers: ArrayLike<number>): { text: string; lengths: Uint32Array } {
+    const lengths = new Uint32Array(numbers.length);
+    const parts: string[] = [];
+    for (let i = 0; i < numbers.length; ) {
+      // Values side by side are one piece of the array.
+      const first = numbers[i]!;
+      let next = first;
+      for (; i < numbers.length && numbers[i] === next && !this.#wideByNumber.has(next); i++, next++) {
+        lengths[i] = this.#ends[next]! - this.#startOf(next);
+      }
+      if (next > first) {
+        const start = this.#startOf(first);
+        parts.push(Buffer.from(this.#bytes.buffer, start, this.#ends[next - 1]! - start).toString('latin1'));
+      } else {
+        const wide = this.at(first);
+        parts.push(wide);
+        lengths[i++] = wide.length;
+      }
+    }
+    return { text: parts.join(''), lengths };
+  }
+
+  get #used(): number {
+    return this.length === 0 ? 0 : this.#ends[this.length - 1]!;
+  }
+
+  #startOf(number: number): number {
+    return number === 0 ? 0 : this.#ends[number - 1]!;
+  }
+
+  /** Whether the value has the bytes from `start` to `end`, and is none of the wide ones, which have none. */
+  #isAt(number: number, start: number, end: number): boolean {
+    const bytes = this.#bytes;
+    let at = this.#startOf(number);
+    if (this.#ends[number]! - at !== end - start) return false;
+    for (let i = start; i < end; i++) if (bytes[at++] !== bytes[i]) return false;
+    return true;
+  }
+
+  #push(end: number): number {
+    const number = this.length++;
+    if (number === this.#ends.length) {
+      const ends = new Uint32Array(2 * number);
+      ends.set(this.#ends);
+      this.#ends = ends;
+    }
+    this.#ends[number] = end;
+    return number;
+  }
+
+  #numberOfWide(text: string): number {
+    const known = this.#wide.get(text);
+    if (known !== undefined) return known;
+    const number = this.#push(this.#used);
+    this.#wide.set(text, number);
+    this.#wideByNumber.set(number, text);
+    return number;
+  }
+
+  #growSlots(): void {
+    const old = this.#slots;
+    const slots = new Uint32Array(4 * old.length);
+    const mask = slots.length - 1;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from + 1] === 0) continue;
+      let slot = (old[from]! << 1) & mask;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = old[from]!;
+      slots[slot + 1] = old[from + 1]!;
+    }
+    this.#slots = slots;
+  }
+
+  #growBytes(needed: number): void {
+    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+  }
+}
