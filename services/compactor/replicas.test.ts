@@ -175,6 +175,7 @@ describe('a day of three ingesters', () => {
           `${amplification.toFixed(2)} of flushed, ${(written / stored).toFixed(2)} of stored; quiet after ${runs} runs`,
       );
       assert.ok(cluster.flushedBytes > 2.5 * stored, 'there were three copies');
+      assert.ok(amplification < 2, `${amplification} bytes written for each that was flushed`);
       // Another process, with nothing in memory, finds nothing to do either.
       const other = await startOver(cluster.store, cluster.clock, options);
       for (let i = 0; i < 3; i++) await run(other);
