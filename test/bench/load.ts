@@ -22,20 +22,36 @@ limits_config:
 
 /** A server of its own on an empty directory, and what it costs. */
 export class Bench {
-  readonly server: TestServer;
+  #server: TestServer;
   readonly #directory: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
   private constructor(server: TestServer, directory: string) {
-    this.server = server;
+    this.#server = server;
     this.#directory = directory;
   }
 
   static async start(): Promise<Bench> {
     const directory = await mkdtemp(join(tmpdir(), 'loptr-bench-'));
     await writeFile(join(directory, 'config.yaml'), CONFIG);
-    const args = ['-config.file=config.yaml', '-log.level=warn'];
-    return new Bench(await TestServer.start({ cwd: directory, args, output: 'inherit', isTuned: true }), directory);
+    return new Bench(await startIn(directory), directory);
+  }
+
+  get server(): TestServer {
+    return this.#server;
+  }
+
+  get dataDirectory(): string {
+    return join(this.#directory, 'data');
+  }
+
+  /** Ends the process as a crash does, and starts another on its data. Resolves with how long that took to be ready, s. */
+  async crashAndStart(): Promise<number> {
+    this.#server.kill('SIGKILL');
+    await this.#server.exited;
+    const started = performance.now();
+    this.#server = await startIn(this.#directory);
+    return (performance.now() - started) / 1000;
   }
 
   /** CPU seconds of the process so far. */
@@ -83,6 +99,21 @@ export class Bench {
     return promise;
   }
 
+  /** The value of an instant query for one number. */
+  async value(query: string): Promise<number> {
+    const answer = await fetch(`${this.#server.url}/loki/api/v1/query?query=${encodeURIComponent(query)}`);
+    const { data } = (await answer.json()) as { data: { result: readonly { value: readonly [number, string] }[] } };
+    return Number(data.result[0]?.value[1] ?? 0);
+  }
+
+  /** One number of the process's metrics. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.#server.url}/metrics`)).text();
+    const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`no metric ${name}`);
+    return Number(line.slice(name.length + 1));
+  }
+
   push(body: Buffer): Promise<number> {
     return this.call('POST', '/loki/api/v1/push', body);
   }
@@ -93,6 +124,11 @@ export class Bench {
     await rm(this.#directory, { recursive: true });
   }
 }
+
+const startIn = (directory: string): Promise<TestServer> => {
+  const args = ['-config.file=config.yaml', '-log.level=warn'];
+  return TestServer.start({ cwd: directory, args, output: 'inherit', isTuned: true, readyMs: 120_000 });
+};
 
 /** A push in protobuf and snappy; `lines` of each stream are 1 ms apart, the first at `startMs`. */
 export function pushBody(streams: readonly { labels: string; lines: readonly string[] }[], startMs: number): Buffer {
