@@ -41,6 +41,9 @@ async function saturate(ms: number): Promise<number> {
 await saturate(2000);
 const pauseMs = 2 * (await saturate(2000));
 
+const LONGEST_DELAY = 'loptr_eventloop_delay_seconds{since="scrape",quantile="1"}';
+const DELAY_P99 = 'loptr_eventloop_delay_seconds{since="scrape",quantile="0.99"}';
+await bench.metrics(); // what was until now does not count
 const end = performance.now() + runMs;
 const isRunning = (): boolean => performance.now() < end;
 const ready: number[] = [];
@@ -68,11 +71,14 @@ await Promise.all([
     }),
   ),
 ]);
+const metrics = await bench.metrics();
+const delayMs = (name: string): string => (1000 * metrics.get(name)!).toFixed(1);
 report(`a large push every ${pauseMs.toFixed(1)} ms, four clients that query without a pause`, {
   'large pushes': pushes,
   'queries answered': queries.length,
   'query p50 / p99, ms': `${percentile(queries, 0.5)} / ${percentile(queries, 0.99)}`,
   '/ready p50 / p99 / longest, ms': `${percentile(ready, 0.5)} / ${percentile(ready, 0.99)} / ${percentile(ready, 1)}`,
   'small push p50 / p99 / longest, ms': `${percentile(small, 0.5)} / ${percentile(small, 0.99)} / ${percentile(small, 1)}`,
+  'event loop blocked p99 / longest, ms': `${delayMs(DELAY_P99)} / ${delayMs(LONGEST_DELAY)}`,
   'peak memory, MB': bench.peakMB(),
 });

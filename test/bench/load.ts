@@ -106,12 +106,11 @@ export class Bench {
     return Number(data.result[0]?.value[1] ?? 0);
   }
 
-  /** One number of the process's metrics. */
-  async metric(name: string): Promise<number> {
+  /** The process's metrics by name with labels. */
+  async metrics(): Promise<ReadonlyMap<string, number>> {
     const text = await (await fetch(`${this.#server.url}/metrics`)).text();
-    const line = text.split('\n').find((one) => one.startsWith(`${name} `));
-    if (line === undefined) throw new Error(`no metric ${name}`);
-    return Number(line.slice(name.length + 1));
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
   }
 
   push(body: Buffer): Promise<number> {
