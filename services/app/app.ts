@@ -142,7 +142,8 @@ export class App {
       ],
       sockets: frontend?.sockets ?? querier?.sockets() ?? [],
       distributor,
-      services: [...(ingester ? [ingester.service] : []), ...(frontend?.services ?? [])],
+      // They ask no users: only other processes of the installation are to reach them.
+      services: [...(ingester && ring.isCluster ? [ingester.service] : []), ...(frontend?.services ?? [])],
     });
     const { grpc, grpcPort } = server;
     if (ingester) await this.#joinAsIngester(host, ring, ingester, grpcPort);

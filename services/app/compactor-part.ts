@@ -1,6 +1,7 @@
 import { PoolMerger } from '../../storage/scan/pool-merger.ts';
 import { Compactor, DeleteRequests, deleteRoutes, expiryOf, settleMsOf } from '../compactor/index.ts';
 import type { Route } from '../http/index.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
 import type { Host } from './host.ts';
 import type { IngestersPart } from './ingesters-part.ts';
 import type { RingPart } from './ring-part.ts';
@@ -46,8 +47,7 @@ export async function loadCompactor(
     store,
     catalog,
     merger: new PoolMerger({ settings: { objectStore: storeConfig }, logger: host.logger('compactor') }),
-    ingesters: () =>
-      (ring.isCluster ? ring.members.ingester.all().map(({ id }) => id) : [ring.id]).flatMap((id) => client(id) ?? []),
+    ingesters: () => allIngesters(ring, client),
     isLeader: () => !ring.isCluster || ring.members.compactor.healthy()[0] === ring.id,
     limits,
     requests,
@@ -74,4 +74,12 @@ export async function loadCompactor(
       host.onStop('compactor', () => compactor.stop());
     },
   };
+}
+
+/** Everybody who may hold rows. Throws while that is not known: a delete must not count as done then. */
+function allIngesters(ring: RingPart, client: IngestersPart['client']): IngesterClient[] {
+  const ids = ring.isCluster ? ring.members.ingester.all().map(({ id }) => id) : [ring.id];
+  const clients = ids.map((id) => client(id)).filter((one) => one !== undefined);
+  if (ids.length === 0 || clients.length < ids.length) throw new Error('not every ingester is known');
+  return clients;
 }

@@ -1,6 +1,6 @@
 import { Distributor } from '../distributor/index.ts';
 import type { Host } from './host.ts';
-import type { IngestersPart } from './ingesters-part.ts';
+import { type IngestersPart, maxPushBytesOf } from './ingesters-part.ts';
 import type { RingPart } from './ring-part.ts';
 
 /** Takes pushes for the ingesters of the ring. */
@@ -14,8 +14,7 @@ export function distributorOf(host: Host, ring: RingPart, { client }: IngestersP
     logger: host.logger('distributor'),
     registry,
     replicationFactor: config.common.replication_factor,
-    // Half of what their servers take leaves room for one line too many.
-    ...(ring.isCluster && { maxBatchBytes: Math.floor(config.server.grpc_server_max_recv_msg_size / 2) }),
+    ...(ring.isCluster && { maxBatchBytes: maxPushBytesOf(config) }),
     maxReceivedBytes: config.distributor.max_recv_msg_size,
     maxDecompressedBytes: config.distributor.max_decompressed_size,
     distributorCount: () => ring.members.distributor.healthy().length,

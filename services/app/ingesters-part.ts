@@ -41,6 +41,7 @@ export async function connectIngesters(
       pushTimeoutMs: remote_timeout,
       maxReceiveBytes: grpc.max_recv_msg_size,
       maxSendBytes: grpc.max_send_msg_size,
+      maxPushBytes: maxPushBytesOf(config),
       ...(catalog && {
         onSegments: (keys) => {
           for (const key of keys) catalog.add(key);
@@ -78,6 +79,9 @@ export async function connectIngesters(
     });
   return { client, rows };
 }
+
+/** Of one message to an ingester: half of what its server takes leaves room for one line too many. */
+export const maxPushBytesOf = ({ server }: Config): number => Math.floor(server.grpc_server_max_recv_msg_size / 2);
 
 /** Undefined for plain text. Rejects when a file cannot be read. */
 export async function clientTlsOf(

@@ -40,7 +40,10 @@ export async function startServer(configFile: string): Promise<Subject> {
 export async function startCluster(configFile: string): Promise<Subject> {
   const config = parse(readFileSync(configFile, 'utf8')) as Record<string, unknown>;
   // Where members listen, store and meet is the cluster's own matter.
-  for (const block of ['server', 'common', 'schema_config', 'query_range']) delete config[block];
+  const { common } = config as { common: { storage: { filesystem: { rules_directory: string } } } };
+  const { rules_directory } = common.storage.filesystem;
+  for (const block of ['server', 'schema_config', 'query_range']) delete config[block];
+  config['common'] = { storage: { filesystem: { rules_directory } } };
   const backends = await Backends.start();
   try {
     const cluster = await Cluster.start(backends, { config });
