@@ -77,7 +77,7 @@ export function queryTable(times: Readonly<Record<string, QueryTimes>>): string 
 }
 
 function start({ cwd, args }: QueryBenchOptions): Promise<TestServer> {
-  return TestServer.start({ cwd, args, output: 'inherit' });
+  return TestServer.start({ cwd, args, output: 'inherit', isTuned: true });
 }
 
 async function ask(server: TestServer, path: string): Promise<{ ms: number; bytes: number }> {

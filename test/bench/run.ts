@@ -2,7 +2,10 @@
  * Runs the shared workload against a fresh server and prints each figure beside Loki's and VictoriaLogs', scaled to
  * this machine by the yardstick. Appends one line to `results.ndjson`.
  *
- *     npm run bench -- [--mb 64] [--dir FOLDER_OF_THE_WORKLOAD_GENERATOR] [--label TEXT] [--no-record] [-- NODE_FLAGS]
+ *     npm run bench -- [--mb 64] [--dir FOLDER_OF_THE_WORKLOAD_GENERATOR] [--label TEXT] [--no-record] [--no-cold] [-- NODE_FLAGS]
+ *
+ * The kit's times of queries are medians of three, the first ones of the process. Behind them come the first answer of a
+ * fresh process and the median of later ones (`queries.ts`).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,6 +13,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freePort } from '../harness/server.ts';
+import { benchQueries, type QueryTimes, queryTable, type WorkloadFacts } from './queries.ts';
 
 interface QueryFigure {
   readonly ms: number;
@@ -43,6 +47,7 @@ const { values: options, positionals: nodeFlags } = parseArgs({
     dir: { type: 'string', default: join(ROOT, '..', 'shared', 'bench') },
     label: { type: 'string', default: '' },
     record: { type: 'boolean', default: true },
+    cold: { type: 'boolean', default: true },
   },
   allowNegative: true,
   allowPositionals: true,
@@ -72,6 +77,7 @@ const command = [
   `-server.grpc-listen-port=${await freePort()}`,
 ].join(' ');
 let figures: Figures;
+let times: Record<string, QueryTimes>;
 try {
   const run = spawnSync(
     node,
@@ -92,6 +98,13 @@ try {
   );
   if (run.status !== 0) throw new Error(`the driver ended with ${run.status ?? run.signal}`);
   figures = JSON.parse(run.stdout) as Figures;
+  times = await benchQueries({
+    cwd: directory,
+    args: [`-config.file=${join(kit, 'bench.yaml')}`],
+    facts: JSON.parse(readFileSync(`${workload}.json`, 'utf8')) as WorkloadFacts,
+    reps: 7,
+    cold: options.cold,
+  });
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
@@ -141,12 +154,21 @@ console.log(
   `workload ${options.mb} MB; yardstick ${JSON.stringify(yardstick)}; others' times scaled to size and machine`,
 );
 for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i]!)).join('  '));
+console.log(`\n${queryTable(times)}`);
 if (Object.keys(figures.ingest.bad).length > 0) {
   console.error('refused pushes:', figures.ingest.bad);
   process.exitCode = 1;
 }
 if (options.record) {
   const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).stdout.trim();
-  const line = { commit, label: options.label, mb: Number(options.mb), cpus: cpus().length, yardstick, ...figures };
+  const line = {
+    commit,
+    label: options.label,
+    mb: Number(options.mb),
+    cpus: cpus().length,
+    yardstick,
+    ...figures,
+    times,
+  };
   appendFileSync(join(import.meta.dirname, 'results.ndjson'), `${JSON.stringify(line)}\n`);
 }
