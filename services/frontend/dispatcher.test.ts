@@ -289,6 +289,7 @@ test('a whole request comes back with its status, headers and body, at the pace 
   };
   const one = startWorker(front, {
     parts: {} as PartRunner,
+    concurrency: 2,
     handlerOf: (path) => (path === '/loki/api/v1/labels' ? handlers : undefined),
   });
   ends.push(() => one.stop(AbortSignal.abort()));
@@ -317,4 +318,10 @@ test('a whole request comes back with its status, headers and body, at the pace 
   }
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were made for a reader of ${read}`);
   await endless.passed;
+
+  // A client that went away before it read anything leaves the querier free for others.
+  const client = new AbortController();
+  await front.remote.whole(whole('much'), asker('a', client.signal));
+  client.abort(new HttpError(499, 'gone'));
+  for (let i = 0; i < 4; i++) assert.equal((await front.remote.whole(whole('few'), asker())).status, 404);
 });

@@ -45,6 +45,8 @@ export class FrontendStoppingError extends Error {
 
 /** ms after which a querier that has been told to give up, and has not, is cut off. */
 const GIVE_UP_MS = 10_000;
+/** Numbers of requests are uint32 on the wire; 0 is none. */
+const MAX_NUMBER = 2 ** 32 - 1;
 
 interface Running {
   readonly task: Task;
@@ -204,7 +206,8 @@ export class Dispatcher {
 
   #give(worker: Worker, running: Running): void {
     worker.running = running;
-    running.number = this.#nextNumber++ >>> 0 || this.#nextNumber++;
+    running.number = this.#nextNumber;
+    this.#nextNumber = (this.#nextNumber % MAX_NUMBER) + 1;
     const { number, waitedMs, task } = running;
     const request = { ...task, number, queuedMs: waitedMs };
     this.#send(worker, encodeToQuerier({ kind: 'request', request }));

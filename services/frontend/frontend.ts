@@ -61,18 +61,31 @@ export class Frontend implements RangeQueries, EntrySource {
     this.#log = new QueryLog(queryMetrics(options.registry), logger, options.clock, 'frontend');
   }
 
-  /** Range queries under way. */
+  /** Queries under way. */
   get inProgress(): number {
     return this.#active;
   }
 
+  /** Counts a query that somebody else answers. */
+  async counted<T>(query: () => Promise<T>): Promise<T> {
+    this.#active++;
+    try {
+      return await query();
+    } finally {
+      this.#active--;
+    }
+  }
+
   /** `query_range`. Throws as `Querier.range`. */
-  async range(params: RangeParams, context: QueryContext): Promise<QueryAnswer> {
+  range(params: RangeParams, context: QueryContext): Promise<QueryAnswer> {
+    return this.counted(() => this.#recorded(params, context));
+  }
+
+  async #recorded(params: RangeParams, context: QueryContext): Promise<QueryAnswer> {
     const { startNs, endNs, stepNs, query, limit } = params;
     const tenants = context.tenants.ids;
     const stats = new QueryStats();
     const record: QueryRecord = { startNs, endNs, stepNs, query, limit, tenants, stats, rangeType: 'range', type: '' };
-    this.#active++;
     try {
       const answer = await this.#range(params, context, record);
       this.#log.ended(record, undefined, false);
@@ -80,8 +93,6 @@ export class Frontend implements RangeQueries, EntrySource {
     } catch (error: unknown) {
       this.#log.ended(record, error, context.signal.aborted);
       throw error;
-    } finally {
-      this.#active--;
     }
   }
 

@@ -46,7 +46,8 @@ export function frontendRoutes({ frontend, remote, limits, clock }: FrontendHttp
       headers: headersOf(request),
     };
     const context = { tenants, signal: request.signal, partialSeries: false };
-    return remote.whole(whole, { context, timeoutMs: limitsOfTenants(limits, tenants).query_timeout });
+    const timeoutMs = limitsOfTenants(limits, tenants).query_timeout;
+    return frontend.counted(() => remote.whole(whole, { context, timeoutMs }));
   };
   return [...rangeRoutes(frontend, clock), ...wholeRoutes((path) => (request) => passOn(request, path))];
 }

@@ -68,13 +68,14 @@ export class RemoteParts implements PartRunner {
     const gone = new AbortController();
     const response = Promise.withResolvers<HttpResponse>();
     let body = new PassedBody(() => gone.abort(new Error('nobody reads the answer')));
-    const task = this.#attempts({ kind: 'whole', whole }, asker, gone.signal, () => {
+    const task = this.#attempts({ kind: 'whole', whole }, asker, gone.signal, (isAnswering) => {
       if (body.isOpen) return null;
       body = new PassedBody(() => gone.abort(new Error('nobody reads the answer')));
       const current = body;
       return {
         head: (head) => {
           current.head = head;
+          isAnswering();
         },
         piece: (bytes) => current.add(bytes, response.resolve),
       };
@@ -105,12 +106,15 @@ export class RemoteParts implements PartRunner {
     return { bytes: pieces.length === 1 ? Buffer.from(pieces[0]!) : Buffer.concat(pieces), waitedMs };
   }
 
-  /** `newSink`: for each attempt; null when there can be no other. */
+  /**
+   * `newSink`: for each attempt; null when there can be no other. It may say that the querier is through with its work:
+   * from then on a slow client may take its time.
+   */
   async #attempts(
     work: Work,
     { context, timeoutMs }: PartAsker,
     gone: AbortSignal | null,
-    newSink: () => AnswerSink | null,
+    newSink: (isAnswering: () => void) => AnswerSink | null,
   ): Promise<number> {
     const { dispatcher, metrics, maxRetries } = this.#options;
     const ending = new AbortController();
@@ -121,7 +125,8 @@ export class RemoteParts implements PartRunner {
     const signals = [context.signal, ending.signal, ...(gone === null ? [] : [gone])];
     const signal = AbortSignal.any(signals);
     const task = { tenants: context.tenants, work, timeoutMs };
-    let sink = newSink()!;
+    const isAnswering = () => clearTimeout(timer);
+    let sink = newSink(isAnswering)!;
     let retries = 0;
     try {
       for (;;) {
@@ -130,7 +135,7 @@ export class RemoteParts implements PartRunner {
         } catch (error: unknown) {
           if (!(error instanceof QuerierFailedError)) throw error;
           const { failure } = error;
-          const next = failure !== null && !failure.retryable ? null : newSink();
+          const next = failure !== null && !failure.retryable ? null : newSink(isAnswering);
           if (next === null || retries === maxRetries) {
             throw failure === null ? new HttpError(500, error.message, { cause: error }) : fromFailure(failure);
           }
@@ -186,6 +191,8 @@ class PassedBody implements AsyncIterable<Uint8Array> {
     this.#failure = error;
     this.#isComplete = true;
     this.#more.resolve();
+    // Perhaps nobody has begun to read: the querier's stream must not wait for that.
+    this.#taken.resolve();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import { isFaultOfServer, toHttpError } from '../http/error-answers.ts';
@@ -101,6 +102,9 @@ export class QuerierWorker {
 /** The streams to one frontend. */
 class Frontend {
   readonly #options: QuerierWorkerOptions;
+  readonly #address: string;
+  /** Its silence has been told of. */
+  #isSilent = false;
   readonly #connection: WorkConnection;
   readonly #streams = new Set<ServedStream>();
   readonly #leaving = new AbortController();
@@ -108,6 +112,7 @@ class Frontend {
 
   constructor(address: string, options: QuerierWorkerOptions) {
     this.#options = options;
+    this.#address = address;
     this.#connection = options.connect(address);
     this.#served = Array.from({ length: options.concurrency }, () => this.#serve());
   }
@@ -135,6 +140,12 @@ class Frontend {
       const hasWorked = await stream.serve();
       this.#streams.delete(stream);
       if (signal.aborted) return;
+      if (!hasWorked && !this.#isSilent) {
+        this.#options.logger.warn('a stream to a query frontend ended before it brought work', {
+          address: this.#address,
+        });
+      }
+      this.#isSilent = !hasWorked;
       pauseMs = hasWorked ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, MAX_PAUSE_MS);
       await this.#options.clock.sleep(pauseMs, signal).catch(() => {}); // aborted: the loop ends
     }
@@ -255,8 +266,10 @@ class ServedStream {
     const { body = '' } = response;
     if (typeof body === 'string' || body instanceof Uint8Array) return this.#send(number, Buffer.from(body as string));
     for await (const bytes of body) {
-      signal.throwIfAborted();
       await this.#send(number, bytes);
+      // A body that is at hand would otherwise keep the news from coming that nobody wants it.
+      await turn();
+      signal.throwIfAborted();
     }
   }
 

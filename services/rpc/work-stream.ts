@@ -95,36 +95,35 @@ export function connectToFrontend(address: string, tls?: GrpcClientTls): WorkCon
 class DuplexWorkStream implements WorkStream {
   readonly #call: Duplex;
   readonly #cancel: () => void;
-  readonly #over = Promise.withResolvers<never>();
+  readonly #ended = Promise.withResolvers<void>();
+  /** Senders that wait for room. */
+  #room: PromiseWithResolvers<void> | null = null;
   #isOver = false;
 
   constructor(call: Duplex, cancel: () => void) {
     this.#call = call;
     this.#cancel = cancel;
-    this.#over.promise.catch(() => {}); // whoever sends hears of it
-    const over = (cause?: unknown): void => {
-      if (this.#isOver) return;
-      this.#isOver = true;
-      this.#over.reject(new WorkStreamError('the stream is over', { cause }));
-    };
-    call.on('error', over);
-    call.once('cancelled', () => over());
-    call.once('close', () => over());
+    call.on('error', (cause) => this.#over(cause));
+    call.once('cancelled', () => this.#over());
+    call.once('close', () => this.#over());
+    call.on('drain', () => {
+      this.#room?.resolve();
+      this.#room = null;
+    });
   }
 
   async send(message: Uint8Array): Promise<void> {
     const call = this.#call;
     if (this.#isOver || call.writableEnded) throw new WorkStreamError('the stream is over');
-    const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-    if (call.write(bytes)) return;
-    const drained = new Promise<void>((resolve) => call.once('drain', resolve));
-    await Promise.race([drained, this.#over.promise]);
+    if (call.write(Buffer.from(message.buffer, message.byteOffset, message.byteLength))) return;
+    this.#room ??= Promise.withResolvers();
+    await this.#room.promise;
   }
 
   /** Not `for await`: at the other side's end that destroys the stream, on which an answer may still be due. */
   async receive(onMessage: (message: Buffer) => Promise<void> | void): Promise<void> {
     const call = this.#call;
-    const ended = Promise.withResolvers<void>();
+    const ended = this.#ended;
     const take = async (message: Buffer): Promise<void> => {
       try {
         const taken = onMessage(message);
@@ -138,7 +137,6 @@ class DuplexWorkStream implements WorkStream {
     };
     call.on('data', take);
     call.once('end', () => ended.resolve());
-    this.#over.promise.catch(() => ended.resolve());
     try {
       await ended.promise;
     } finally {
@@ -152,5 +150,13 @@ class DuplexWorkStream implements WorkStream {
 
   cancel(): void {
     this.#cancel();
+    this.#over();
+  }
+
+  #over(cause?: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#room?.reject(new WorkStreamError('the stream is over', { cause }));
+    this.#ended.resolve();
   }
 }
