@@ -15,10 +15,13 @@ function outcome(read: (text: string) => number, text: string): number | string 
 
 it('readFloat reads what parseGoFloat reads', () => {
   const text = fc.string({ unit: fc.constantFrom(...'0123456789.-+e_xN '), maxLength: 18 });
+  const decimal = fc
+    .tuple(fc.stringMatching(/^[0-9]{0,9}$/), fc.stringMatching(/^[0-9]{0,9}$/))
+    .map(([whole, fraction]) => `${whole}.${fraction}`);
   fc.assert(
-    fc.property(fc.oneof(text, fc.integer().map(String), fc.double().map(String)), (value) => {
+    fc.property(fc.oneof(text, decimal, fc.integer().map(String), fc.double().map(String)), (value) => {
       assert.deepEqual(outcome(readFloat, value), outcome(parseGoFloat, value));
     }),
-    { numRuns: 1000 },
+    { numRuns: 3000 },
   );
 });
