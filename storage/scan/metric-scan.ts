@@ -16,6 +16,8 @@ import type { ScanUnit } from './units.ts';
 
 /** Label sets that a thread keeps for a scan. A million of them were 4 GB, and a minute to put together. */
 const MAX_SERIES = 250_000;
+/** As values of one label they take about 100 bytes each, with a sample. */
+const MAX_VALUES = 1_000_000;
 
 /** One scan of a metric query in one thread and for one tenant: feeds the samples of unit after unit to an accumulator. */
 export class MetricScan {
@@ -61,7 +63,9 @@ export class MetricScan {
         this.partial(); // an error of the pipeline comes first
         throw new SeriesLimitError(this.#maxSeries);
       }
-      if (this.#pipeline.groupSource.length > MAX_SERIES) throw new QueryTooLargeError('series', MAX_SERIES);
+      const { length, byValue } = this.#pipeline.groupSource;
+      const most = byValue === undefined ? MAX_SERIES : MAX_VALUES;
+      if (length > most) throw new QueryTooLargeError('series', most);
     }
   }
 
