@@ -1,4 +1,5 @@
 /** The entry of a worker thread: encodes blocks, scans them, and merges segments. Jobs run one after the other. */
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   evaluatePlan,
@@ -32,6 +33,9 @@ import {
 } from './messages.ts';
 import { MetricScan } from './metric-scan.ts';
 import { newScanStats } from './scan-stats.ts';
+
+/** A third of the main thread's share where both want a core, and all that it leaves. */
+const WORKER_NICENESS = 5;
 
 interface Done {
   readonly value: unknown;
@@ -167,6 +171,9 @@ function codeOf(error: unknown): string {
 
 const port = parentPort;
 if (!port) throw new Error('worker.ts runs in a worker thread only');
+// Where all cores are busy the main thread, which answers pushes and /ready, goes first. Linux takes 0 for the thread that
+// asks, other systems for the whole process.
+if (process.platform === 'linux') setPriority(0, Math.min(19, getPriority(0) + WORKER_NICENESS));
 const { objectStore } = workerData as WorkerSettings;
 const worker = new ScanWorker(await createObjectStore(objectStore));
 let last: Promise<void> = Promise.resolve();
