@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import fc from 'fast-check';
 import type { TestRow } from '../../storage/block/testing/heads.ts';
 import { type Cache, MemoryCache } from '../../storage/cache/index.ts';
 import { silentLogger } from '../../storage/host/logger.ts';
@@ -154,6 +155,70 @@ test('what retention removes is gone from answers', async () => {
   assert.equal(setup.setup.catalog.segmentCount, 0);
   await rounds(1);
   assert.doesNotMatch((await setup.ask(LOGS)).kept, /web/);
+});
+
+test('whatever happens between two questions, no answer is out of date', async () => {
+  const moment = fc.integer({ min: -30, max: 400 }).map((minutes) => START_MS + minutes * 60_000);
+  const event = fc.oneof(
+    fc.record({ kind: fc.constant('late' as const), ms: moment }),
+    fc.record({ kind: fc.constant('held' as const), ms: moment }),
+    fc.record({ kind: fc.constant('stored' as const), ms: moment }),
+    fc.record({ kind: fc.constant('delete' as const), ms: moment }),
+    fc.record({ kind: fc.constant('compact' as const), ms: moment }),
+    fc.record({ kind: fc.constant('nothing' as const), ms: moment }),
+  );
+  const question = fc.record({
+    query: fc.constantFrom(
+      METRIC.query,
+      'sum(rate({app="web"} |= "2" [7m] offset -90m))',
+      'max_over_time({app="web"} | regexp "(?P<n>[0-9]+)" | unwrap n [3m] offset 2h)',
+      LOGS.query,
+      '{app=~"db|web"}',
+    ),
+    ends: fc.tuple(moment, moment),
+    limit: fc.constantFrom(3, 100, 5000),
+    direction: fc.constantFrom('forward' as const, 'backward' as const),
+    intervalNs: fc.constantFrom(0n, 0n, 150_000_000_000n),
+    stepNs: fc.constantFrom(60_000_000_000n, 420_000_000_000n),
+  });
+  let served = 0;
+  const rounds = fc.array(fc.tuple(event, fc.array(question, { minLength: 1, maxLength: 3 })), {
+    minLength: 3,
+    maxLength: 6,
+  });
+  await fc.assert(
+    fc.asyncProperty(rounds, async (list) => {
+      for (const [{ kind, ms }, questions] of list) {
+        const row = { ns: ns(ms), line: `${kind} 2` };
+        if (kind === 'late') await setup.flush({ app: 'web' }, [row]);
+        if (kind === 'held') setup.held = [{ labels: { app: 'web' }, rows: [row] }];
+        if (kind === 'stored') {
+          for (const { labels, rows } of setup.held) await setup.flush(labels, rows);
+          setup.held = [];
+        }
+        if (kind === 'delete') {
+          await setup.setup.requests.add({
+            tenant: TENANT,
+            query: '{app="web"} |= "7"',
+            startMs: ms,
+            endMs: ms + HOUR_MS,
+          });
+        }
+        if (kind === 'compact') await setup.setup.compactor.run();
+        for (const { ends, ...rest } of questions) {
+          const [startMs, endMs] = ends.toSorted((a, b) => a - b) as [number, number];
+          const params = { ...rest, startNs: ns(startMs), endNs: ns(endMs) };
+          for (let i = 0; i < 2; i++) {
+            const { direct, kept, asked } = await setup.ask(params);
+            assert.equal(kept, direct);
+            if (asked === 0) served++;
+          }
+        }
+      }
+    }),
+    { numRuns: Number(process.env['LOPTR_FUZZ_RUNS'] ?? 25) },
+  );
+  assert.ok(served > 0);
 });
 
 const answer: MetricPartAnswer = {
