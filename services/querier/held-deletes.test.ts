@@ -11,15 +11,16 @@ const request = (id: string): PendingDelete => ({
 function setUp() {
   const inStore = new Map<string, PendingDelete[]>();
   let loaded = new Map<string, PendingDelete[]>();
+  const loadElsewhere = (): void => {
+    loaded = new Map(inStore);
+  };
   const held = new HeldDeletes({
-    load: async () => {
-      loaded = new Map(inStore);
-    },
+    load: async () => loadElsewhere(),
     tenants: () => [...loaded.keys()],
     pending: (tenant) => loaded.get(tenant) ?? [],
   });
   const ids = (tenant = 't'): string[] => held.pending(tenant).map(({ rule }) => rule.id);
-  return { inStore, held, ids };
+  return { inStore, held, ids, loadElsewhere };
 }
 
 test('a request hides rows from the load on that finds it', async () => {
@@ -28,6 +29,23 @@ test('a request hides rows from the load on that finds it', async () => {
   assert.deepEqual(ids(), []);
   await held.load();
   assert.deepEqual([ids(), ids('u')], [['a'], []]);
+});
+
+test('one that somebody else of this process saw go hides rows until a load and a look at the catalog', async () => {
+  const { inStore, held, ids, loadElsewhere } = setUp();
+  inStore.set('t', [request('a')]);
+  await held.load();
+  held.release();
+  await held.load();
+  inStore.delete('t');
+  loadElsewhere();
+  assert.deepEqual(ids(), ['a']);
+  held.release(); // of a look that began before
+  assert.deepEqual(ids(), ['a']);
+  await held.load();
+  assert.deepEqual(ids(), ['a']);
+  held.release();
+  assert.deepEqual(ids(), []);
 });
 
 test('one that was carried out goes on hiding rows until the catalog is newer', async () => {
