@@ -221,6 +221,26 @@ test('a part that takes longer than the query may is given up with the text of a
   await cancelled.passed;
 });
 
+test('a querier that does not give up is cut off, and may come back', async () => {
+  const front = await frontWith({ giveUpMs: 1 });
+  const client = new AbortController();
+  const taken = gate();
+  worker(
+    front,
+    ({ query }) => {
+      if (query !== 'hangs') return Promise.resolve(query);
+      taken.open();
+      return new Promise(() => {});
+    },
+    { concurrency: 1 },
+  );
+  const hangs = ask(front, 'hangs', asker('a', client.signal));
+  await taken.passed;
+  client.abort(new HttpError(499, 'gone'));
+  await assert.rejects(hangs, { status: 499 });
+  assert.equal(await ask(front, 'next'), 'next');
+});
+
 test('a querier that leaves finishes what it has and gets no more', async () => {
   const front = await frontWith();
   const hold = gate();

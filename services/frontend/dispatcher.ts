@@ -43,7 +43,6 @@ export class FrontendStoppingError extends Error {
   readonly code = 'unavailable';
 }
 
-/** ms after which a querier that has been told to give up, and has not, is cut off. */
 const GIVE_UP_MS = 10_000;
 /** Numbers of requests are uint32 on the wire; 0 is none. */
 const MAX_NUMBER = 2 ** 32 - 1;
@@ -73,6 +72,8 @@ class Worker {
 export interface DispatcherOptions {
   /** `frontend.max_outstanding_per_tenant` */
   readonly maxOutstandingPerTenant: number;
+  /** After which a querier that has been told to give up, and has not, is cut off. */
+  readonly giveUpMs?: number;
   readonly logger: Logger;
 }
 
@@ -222,7 +223,7 @@ export class Dispatcher {
         if (worker.running !== running) return;
         this.#options.logger.warn('a querier does not give up its work and is cut off', { querier: worker.querier });
         worker.stream.cancel();
-      }, GIVE_UP_MS);
+      }, this.#options.giveUpMs ?? GIVE_UP_MS);
       impatience.unref();
     }
   }

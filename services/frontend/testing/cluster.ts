@@ -25,6 +25,7 @@ export interface FrontOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly maxOutstandingPerTenant?: number;
+  readonly giveUpMs?: number;
 }
 
 /** A frontend with its door for queriers. */
@@ -43,7 +44,11 @@ export async function startFront(options: FrontOptions = {}): Promise<Front> {
   const { clock = systemClock, logger = silentLogger, maxOutstandingPerTenant = 100 } = options;
   const limits = { for: (): Limits => ({ ...defaultLimits, ...options.limits?.() }) };
   const registry = new Registry();
-  const dispatcher = new Dispatcher({ maxOutstandingPerTenant, logger });
+  const dispatcher = new Dispatcher({
+    maxOutstandingPerTenant,
+    logger,
+    ...(options.giveUpMs !== undefined && { giveUpMs: options.giveUpMs }),
+  });
   const metrics = frontendMetrics(registry, {
     inProgress: () => frontend.inProgress,
     queued: () => dispatcher.queued,
