@@ -16,7 +16,7 @@ import { crc32 } from 'node:zlib';
 import { CorruptBlockError } from './corrupt-block-error.ts';
 
 const MAGIC = 0x4b42504c; // "LPBK"
-/** Version 1 had no packed timestamps; a reader of today reads it as it stands. */
+/** Version 1 had no packed timestamps and no values in hexadecimal; a reader of today reads it as it stands. */
 const VERSION = 2;
 const OLDEST_VERSION = 1;
 const FLAG_ASCII = 1;

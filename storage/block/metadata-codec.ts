@@ -4,7 +4,8 @@
  *     metadata := u32 valueCount  u8 lengthWidth  u8 indexWidth
  *                 planes(valueCount lengths)  planes(rowCount indexes)  value*
  *
- * Index 0 is absence, index i the i-th value.
+ * Index 0 is absence, index i the i-th value. With HEX_VALUES in `lengthWidth` all values are of digits 0 to 9 and a to f,
+ * two of them in each stored byte (trace ids: zstd needs a tenth more for them); lengths are then those of the stored bytes.
  */
 import type { ColumnMemory } from './column-memory.ts';
 import { CorruptBlockError } from './corrupt-block-error.ts';
@@ -13,13 +14,15 @@ import { planeWidth, readPlanes, writePlanes } from './planes.ts';
 
 const HEAD_BYTES = 6;
 const MAX_WIDTH = 4;
+const HEX_VALUES = 0x80;
 
 export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
   const { valueCount, starts, ends, indexes, source } = column;
+  const isHex = hasHexValues(column);
   const lengths = new Uint32Array(valueCount);
   let valueBytes = 0;
   for (let v = 0; v < valueCount; v++) {
-    const length = ends[v]! - starts[v]!;
+    const length = (ends[v]! - starts[v]!) / (isHex ? 2 : 1);
     lengths[v] = length;
     valueBytes += length;
   }
@@ -27,7 +30,7 @@ export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
   const indexWidth = planeWidth(indexes, indexes.length);
   const out = Buffer.allocUnsafe(HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length + valueBytes);
   out.writeUInt32LE(valueCount, 0);
-  out[4] = lengthWidth;
+  out[4] = lengthWidth | (isHex ? HEX_VALUES : 0);
   out[5] = indexWidth;
   let at = HEAD_BYTES;
   writePlanes(out, at, lengths, valueCount, lengthWidth);
@@ -36,9 +39,29 @@ export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
   at += indexWidth * indexes.length;
   for (let v = 0; v < valueCount; v++) {
     const end = ends[v]!;
-    for (let from = starts[v]!; from < end; from++) out[at++] = source[from]!;
+    if (isHex) for (let from = starts[v]!; from < end; from += 2) out[at++] = hexByte(source, from);
+    else for (let from = starts[v]!; from < end; from++) out[at++] = source[from]!;
   }
   return out;
+}
+
+/** Whether every value is an even number of lower-case hexadecimal digits. */
+function hasHexValues({ valueCount, starts, ends, source }: RawMetadataColumn): boolean {
+  for (let v = 0; v < valueCount; v++) {
+    const end = ends[v]!;
+    if ((end - starts[v]!) % 2 !== 0) return false;
+    for (let at = starts[v]!; at < end; at++) {
+      const c = source[at]!;
+      if (!((c >= 0x30 && c <= 0x39) || (c >= 0x61 && c <= 0x66))) return false;
+    }
+  }
+  return true;
+}
+
+function hexByte(source: Uint8Array, at: number): number {
+  const high = source[at]!;
+  const low = source[at + 1]!;
+  return ((high <= 0x39 ? high - 0x30 : high - 0x57) << 4) | (low <= 0x39 ? low - 0x30 : low - 0x57);
 }
 
 /** Values as text: bytes that are not UTF-8 come out as U+FFFD. `position` is where the column lies, for errors. */
@@ -50,7 +73,8 @@ export function decodeMetadataColumn(
 ): { values: string[]; indexes: Uint32Array } {
   if (raw.length < HEAD_BYTES) throw new CorruptBlockError('metadata cut short', position);
   const valueCount = raw.readUInt32LE(0);
-  const lengthWidth = raw[4]!;
+  const lengthWidth = raw[4]! & ~HEX_VALUES;
+  const text = (raw[4]! & HEX_VALUES) === 0 ? 'utf8' : 'hex';
   const indexWidth = raw[5]!;
   if (valueCount > rowCount || lengthWidth > MAX_WIDTH || indexWidth > MAX_WIDTH) {
     throw new CorruptBlockError('metadata of no known form', position);
@@ -69,7 +93,7 @@ export function decodeMetadataColumn(
   for (let v = 0; v < valueCount; v++) {
     const end = at + lengths[v]!;
     if (end > raw.length) throw new CorruptBlockError('metadata values cut short', position);
-    values.push(raw.toString('utf8', at, end));
+    values.push(raw.toString(text, at, end));
     at = end;
   }
   if (at !== raw.length) throw new CorruptBlockError('metadata longer than its values', position);

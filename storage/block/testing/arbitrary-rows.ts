@@ -20,7 +20,10 @@ const metadata = fc.oneof(
   fc.constant([]),
   fc
     .uniqueArray(
-      fc.tuple(fc.constantFrom('detected_level', 'trace_id', 'pod', 'ключ'), fc.string({ maxLength: 300 })),
+      fc.oneof(
+        fc.tuple(fc.constantFrom('detected_level', 'trace_id', 'pod', 'ключ'), fc.string({ maxLength: 300 })),
+        fc.tuple(fc.constantFrom('trace_id', 'span'), fc.stringMatching(/^[0-9a-f]{0,20}$/)),
+      ),
       {
         selector: ([name]) => name,
         maxLength: 4,

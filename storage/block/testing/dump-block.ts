@@ -81,9 +81,9 @@ function dumpColumn(place: ColumnPlace, raw: Buffer, rowCount: number): string {
     case KIND_METADATA: {
       const valueCount = raw.readUInt32LE(0);
       hex.u32('valueCount');
-      hex.u8('lengthWidth');
+      hex.field(1, (b) => `lengthWidth = ${b[0]! & 0x7f}${b[0]! > 0x7f ? ', values in hexadecimal' : ''}`);
       hex.u8('indexWidth');
-      hex.planes(valueCount, raw[4]!, 'value lengths');
+      hex.planes(valueCount, raw[4]! & 0x7f, 'value lengths');
       hex.planes(rowCount, raw[5]!, 'indexes');
       hex.field(raw.length - hex.at, (b) => `values ${JSON.stringify(b.toString())}`);
       break;
