@@ -8,7 +8,7 @@ import type { RingPart } from './ring-part.ts';
 import type { StoragePart } from './storage-part.ts';
 
 /** The delete requests of the object store: queriers apply them, the compactor carries them out. */
-export function deleteRequestsOf(host: Host, { store }: StoragePart): DeleteRequests {
+export function deleteRequestsOf(host: Host, { store }: Pick<StoragePart, 'store'>): DeleteRequests {
   return new DeleteRequests({
     store,
     keyPrefix: host.config.compactor.delete_request_store_key_prefix,
@@ -46,7 +46,10 @@ export async function loadCompactor(
     },
     store,
     catalog,
-    merger: new PoolMerger({ settings: { objectStore: storeConfig }, logger: host.logger('compactor') }),
+    merger: new PoolMerger({
+      settings: { objectStore: { ...storeConfig, cache: undefined } },
+      logger: host.logger('compactor'),
+    }),
     ingesters: () => allIngesters(ring, client),
     isLeader: () => !ring.isCluster || ring.members.compactor.healthy()[0] === ring.id,
     limits,

@@ -5,6 +5,7 @@ import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import { type Config, directoriesOf, s3SettingsOf } from '../config/index.ts';
 import { CatalogKeeper } from '../querier/catalog-keeper.ts';
 import type { HeldDeletes } from '../querier/held-deletes.ts';
+import type { Membership } from '../ring/index.ts';
 import { remoteCacheOf } from './cache-part.ts';
 import type { Host } from './host.ts';
 import type { RingPart } from './ring-part.ts';
@@ -32,7 +33,7 @@ export async function startStorage(host: Host): Promise<StoragePart> {
 }
 
 /** Ranges of segments are kept at hand where reading them again would be a request to S3. */
-function objectStoreConfig(config: Config): ObjectStoreConfig {
+export function objectStoreConfig(config: Config): ObjectStoreConfig {
   const s3 = s3SettingsOf(config);
   if (s3 === undefined) return { kind: 'filesystem', directory: directoriesOf(config).objects };
   const settings = config.chunk_store_config.chunk_cache_config;
@@ -60,7 +61,7 @@ export async function keepCatalog(
   }
   const keeper = new CatalogKeeper({
     catalog,
-    members: () => ring.members.ingester.all().map(({ id }) => id),
+    members: startsOf(ring.members.ingester),
     ...(deletes && { deletes }),
     clock: host.clock,
     logger: host.logger('store'),
@@ -68,4 +69,16 @@ export async function keepCatalog(
   await keeper.start();
   host.onStop('catalog', () => keeper.stop());
   return keeper;
+}
+
+/** Each ingester that the ring knows of, under another text once it has started again: what it named before is gone. */
+function startsOf(ingesters: Membership): () => string[] {
+  const starts = new Map<string, number>();
+  let joining: ReadonlySet<string> = new Set();
+  ingesters.onChange(() => {
+    const now = new Set(ingesters.all().flatMap(({ id, state }) => (state === 'JOINING' ? [id] : [])));
+    for (const id of now) if (!joining.has(id)) starts.set(id, (starts.get(id) ?? 0) + 1);
+    joining = now;
+  });
+  return () => ingesters.all().map(({ id }) => `${id} ${starts.get(id) ?? 0}`);
 }
