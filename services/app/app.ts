@@ -10,6 +10,7 @@ import { HeldDeletes } from '../querier/held-deletes.ts';
 import { noDeletes } from '../rpc/deletes.ts';
 import { rulerRoutes } from '../ruler/index.ts';
 import { deleteRequestsOf, loadCompactor } from './compactor-part.ts';
+import { followDeletes } from './deletes-part.ts';
 import { distributorOf } from './distributor-part.ts';
 import { type FrontendPart, frontendPart, localFrontendRoutes, startQuerierWorker } from './frontend-part.ts';
 import type { Host } from './host.ts';
@@ -121,7 +122,14 @@ export class App {
           })
         : undefined;
     // One process answers queries itself: parts would only cost it.
-    const frontend = runs('query-frontend') && ring.isCluster ? await frontendPart(host, recent, deletes) : undefined;
+    const frontend =
+      runs('query-frontend') && ring.isCluster
+        ? await frontendPart(
+            host,
+            recent,
+            keeper || !host.config.compactor.retention_enabled ? deletes : await followDeletes(host),
+          )
+        : undefined;
     this.#frontend = frontend;
     const queryRoutes =
       frontend?.routes ??

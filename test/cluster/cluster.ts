@@ -10,8 +10,11 @@ import { type RadosGateway, startRadosGateway } from '../servers/radosgw.ts';
 import { FaultyS3 } from './s3-faults.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
-/** Name of a member and what it runs. */
-export const MEMBERS: readonly (readonly [name: string, target: string])[] = [
+/** Name of a member, what it runs, and the arguments that only it gets. */
+export type MemberSpec = readonly [name: string, target: string, ...args: string[]];
+
+/** Every service a process of its own. */
+export const MEMBERS: readonly MemberSpec[] = [
   ['ingester-1', 'ingester'],
   ['ingester-2', 'ingester'],
   ['ingester-3', 'ingester'],
@@ -30,7 +33,7 @@ export class Backends {
   readonly #gateway: RadosGateway;
   readonly #cachePorts: readonly number[];
   readonly #etcdPorts: readonly number[];
-  readonly #daemons: Daemon[] = [];
+  readonly #caches = new Map<'memcached' | 'redis', Daemon>();
   #etcd: Daemon | undefined;
 
   private constructor(directory: string, gateway: RadosGateway, s3: FaultyS3, ports: readonly number[]) {
@@ -88,9 +91,13 @@ export class Backends {
     await this.#etcd?.stop('SIGKILL');
   }
 
+  async stopCache(name: 'memcached' | 'redis'): Promise<void> {
+    await this.#caches.get(name)?.stop('SIGKILL');
+  }
+
   async stop(): Promise<void> {
     await this.stopEtcd();
-    for (const daemon of this.#daemons) await daemon.stop('SIGKILL');
+    for (const cache of this.#caches.keys()) await this.stopCache(cache);
     await this.s3.stop();
     await this.#gateway.stop();
     await rm(this.directory, { recursive: true, force: true });
@@ -99,15 +106,18 @@ export class Backends {
   async #startCaches(): Promise<void> {
     const [memcached, redis] = this.#cachePorts.map(String);
     const ownUser = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-    const start = async (program: string, ...args: string[]) => {
-      this.#daemons.push(await Daemon.start(program, args, join(this.directory, `${program}.out`)));
-    };
-    await start('memcached', ...ownUser, '-l', '127.0.0.1', '-p', memcached!, '-m', '64');
-    await start('redis-server', '--port', redis!, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no');
+    const start = (program: string, ...args: string[]) =>
+      Daemon.start(program, args, join(this.directory, `${program}.out`));
+    const memcachedArgs = [...ownUser, '-l', '127.0.0.1', '-p', memcached!, '-m', '64'];
+    this.#caches.set('memcached', await start('memcached', ...memcachedArgs));
+    const redisArgs = ['--port', redis!, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+    this.#caches.set('redis', await start('redis-server', ...redisArgs));
   }
 }
 
 export interface ClusterOptions {
+  /** Instead of `MEMBERS`. Queriers know the address of the first member that runs only a query frontend. */
+  readonly members?: readonly MemberSpec[];
   /** Merged into the configuration of all members, block by block. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly replicationFactor?: number;
@@ -132,48 +142,63 @@ interface Member {
 }
 
 export class Cluster {
+  readonly #backends: Backends;
   readonly #directory: string;
   readonly #members = new Map<string, Member>();
   readonly #output: 'collect' | 'inherit';
 
-  private constructor(directory: string, output: 'collect' | 'inherit') {
+  private constructor(backends: Backends, directory: string, output: 'collect' | 'inherit') {
+    this.#backends = backends;
     this.#directory = directory;
     this.#output = output;
   }
 
   /** Resolves once every member is ready. */
   static async start(backends: Backends, options: ClusterOptions = {}): Promise<Cluster> {
+    const { members = MEMBERS } = options;
     const directory = await mkdtemp(join(backends.directory, 'members-'));
-    const cluster = new Cluster(directory, options.verbose ? 'inherit' : 'collect');
-    const ports = await freePorts(2 * MEMBERS.length);
-    const file = join(directory, 'loptr.yaml');
+    const cluster = new Cluster(backends, directory, options.verbose ? 'inherit' : 'collect');
     const bucket = basename(directory).toLowerCase();
     await backends.createBucket(bucket);
-    const frontend = MEMBERS.findIndex(([, target]) => target === 'query-frontend');
-    await writeFile(file, stringify(configOf(backends, bucket, ports[2 * frontend + 1]!, options)));
-    for (const [i, [name, target]] of MEMBERS.entries()) {
-      const [http, grpc] = [ports[2 * i]!, ports[2 * i + 1]!];
-      const ways: TcpProxy[] = [];
-      const args = [`-config.file=${file}`, `-target=${target}`, `-common.storage.ring.instance-id=${name}`];
-      if (target === 'ingester') {
-        // Everything that reaches an ingester and that it reaches can be cut.
-        ways.push(await TcpProxy.start(() => grpc), await TcpProxy.start(() => backends.etcdPort));
-        ways.push(await TcpProxy.start(() => Number(new URL(backends.s3.endpoint).port)));
-        const [own, etcd, s3] = ways.map((way) => way.port);
-        args.push(`-common.storage.ring.instance-port=${own}`);
-        args.push(`-common.storage.ring.etcd.endpoints=http://127.0.0.1:${etcd}`);
-        args.push(`-common.storage.s3.endpoint=http://127.0.0.1:${s3}`);
-      }
-      await mkdir(join(directory, name));
-      cluster.#members.set(name, { name, target, ports: { http, grpc }, ways, args, process: null });
-    }
-    try {
-      await Promise.all(cluster.names().map((name) => cluster.restart(name)));
-    } catch (error: unknown) {
+    const ports = await freePorts(2 * members.length);
+    for (const [i, spec] of members.entries()) await cluster.#add(spec, ports[2 * i]!, ports[2 * i + 1]!);
+    const frontend = members.find(([, target]) => target === 'query-frontend');
+    const frontendPort = frontend && cluster.#member(frontend[0]).ports.grpc;
+    await writeFile(cluster.#configFile, stringify(configOf(backends, bucket, frontendPort, options)));
+    const started = await Promise.allSettled(cluster.names().map((name) => cluster.restart(name)));
+    for (const result of started) {
+      if (result.status === 'fulfilled') continue;
       await cluster.kill();
-      throw error;
+      throw result.reason;
     }
     return cluster;
+  }
+
+  /** One more member; resolves once it is ready. */
+  async grow(...spec: MemberSpec): Promise<void> {
+    const [http, grpc] = (await freePorts(2)) as [number, number];
+    await this.#add(spec, http, grpc);
+    await this.restart(spec[0]);
+  }
+
+  async #add([name, target, ...own]: MemberSpec, http: number, grpc: number): Promise<void> {
+    const ways: TcpProxy[] = [];
+    const args = [`-config.file=${this.#configFile}`, `-target=${target}`, `-common.storage.ring.instance-id=${name}`];
+    if (target === 'ingester') {
+      // Everything that reaches an ingester and that it reaches can be cut.
+      ways.push(await TcpProxy.start(() => grpc), await TcpProxy.start(() => this.#backends.etcdPort));
+      ways.push(await TcpProxy.start(() => Number(new URL(this.#backends.s3.endpoint).port)));
+      const [front, etcd, s3] = ways.map((way) => way.port);
+      args.push(`-common.storage.ring.instance-port=${front}`);
+      args.push(`-common.storage.ring.etcd.endpoints=http://127.0.0.1:${etcd}`);
+      args.push(`-common.storage.s3.endpoint=http://127.0.0.1:${s3}`);
+    }
+    await mkdir(join(this.#directory, name));
+    this.#members.set(name, { name, target, ports: { http, grpc }, ways, args: [...args, ...own], process: null });
+  }
+
+  get #configFile(): string {
+    return join(this.#directory, 'loptr.yaml');
   }
 
   names(target?: string): string[] {
@@ -182,6 +207,11 @@ export class Cluster {
 
   url(name: string): string {
     return `http://127.0.0.1:${this.#member(name).ports.http}`;
+  }
+
+  /** `host:port` of the gRPC server of the member. */
+  grpc(name: string): string {
+    return `127.0.0.1:${this.#member(name).ports.grpc}`;
   }
 
   /** What the member wrote so far. */
@@ -205,11 +235,16 @@ export class Cluster {
     this.#member(name).process?.kill(signal);
   }
 
-  /** Sends the signal and waits for the end of the process. */
-  async end(name: string, signal: NodeJS.Signals): Promise<void> {
-    const { process } = this.#member(name);
-    process?.kill(signal);
-    await process?.exited;
+  /** Sends the signal and waits for the end of the process. Resolves with its code; null for a process that was killed. */
+  async end(name: string, signal: NodeJS.Signals): Promise<number | null> {
+    this.signal(name, signal);
+    return this.ended(name);
+  }
+
+  /** Waits for the process to end by itself. */
+  async ended(name: string): Promise<number | null> {
+    const end = await this.#member(name).process?.exited;
+    return end?.code ?? null;
   }
 
   /** Nothing reaches the member and it reaches nothing, until `mend`. */
@@ -221,20 +256,8 @@ export class Cluster {
     for (const way of this.#member(name).ways) way.mend();
   }
 
-  /** Everything stops in the order in which an operator would: what writes first, what is asked last. */
-  async stop(): Promise<void> {
-    for (const target of ['distributor', 'ingester', 'query-frontend', 'querier', 'compactor,ruler']) {
-      await Promise.all(this.names(target).map((name) => this.end(name, 'SIGTERM')));
-    }
-    await this.#stopWays();
-  }
-
   async kill(): Promise<void> {
     await Promise.all(this.names().map((name) => this.end(name, 'SIGKILL')));
-    await this.#stopWays();
-  }
-
-  async #stopWays(): Promise<void> {
     for (const { ways } of this.#members.values()) for (const way of ways) await way.stop();
   }
 
@@ -248,7 +271,7 @@ export class Cluster {
 function configOf(
   backends: Backends,
   bucket: string,
-  frontendPort: number,
+  frontendPort: number | undefined,
   options: ClusterOptions,
 ): Record<string, unknown> {
   const { accessKeyId, secretAccessKey, region } = backends.credentials;
@@ -284,7 +307,7 @@ function configOf(
       },
     },
     schema_config: { configs: [{ from: '2020-10-24', store: 'tsdb', object_store: 's3', schema: 'v13' }] },
-    frontend_worker: { frontend_address: `127.0.0.1:${frontendPort}` },
+    ...(frontendPort && { frontend_worker: { frontend_address: `127.0.0.1:${frontendPort}` } }),
     query_range: cache === 'none' ? {} : { cache_results: true, results_cache: { cache: caches[cache] } },
   };
   return mergeBlocks(base, config);
