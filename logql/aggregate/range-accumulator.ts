@@ -182,6 +182,18 @@ export class RangeAccumulator {
     }
   }
 
+  /** Whether all rows between the open block's base and `lastOffsetNs` are of one bucket, or of none. */
+  isOneBucket(lastOffsetNs: number): boolean {
+    this.#bucket = this.#grid.bucketOf(0);
+    return lastOffsetNs <= this.#grid.high;
+  }
+
+  /** As `addCounts` or `addBytes` for a block of which `isOneBucket` has said that it lies in one. */
+  addWhole(group: number, rows: number, bytes: number): void {
+    const cells = this.#cells!;
+    if (this.#bucket >= 0) cells.addMany(cells.cell(group, this.#bucket), rows, bytes);
+  }
+
   /** Groups that have samples, each a series of the matrix; 0 where samples are kept one by one. */
   get seriesCount(): number {
     return this.#cells?.groupsWithCells ?? 0;

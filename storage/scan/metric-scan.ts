@@ -19,6 +19,17 @@ const MAX_SERIES = 250_000;
 /** As values of one label they take about 100 bytes each, with a sample. */
 const MAX_VALUES = 1_000_000;
 
+/** Metadata that `metadataBytes` leaves out. */
+const UNCOUNTED_NAME = 'detected_level';
+/** What a pipeline without stages looks at. */
+const UNOPENED = {
+  offsetsNs: new Float64Array(1),
+  lineStarts: new Uint32Array(2),
+  bytes: null,
+  ascii: false,
+  metadata: [],
+};
+
 /** One scan of a metric query in one thread and for one tenant: feeds the samples of unit after unit to an accumulator. */
 export class MetricScan {
   readonly #scan: RangeScan;
@@ -55,6 +66,7 @@ export class MetricScan {
   }
 
   async add(unit: ScanUnit, source: BlockSource, cancel: Int32Array, stats: ScanStats): Promise<void> {
+    if (this.#addsMany && this.#addUnopened(unit, stats)) return;
     const blocks = await source.open(unit, this.#wanted, stats);
     for (let i = 0; i < blocks.length; i++) {
       if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
@@ -75,6 +87,37 @@ export class MetricScan {
     const tenant = this.#tenant;
     if (tenant === null) return this.#accumulator.partial(groups);
     return this.#accumulator.partial(groups, (labels) => withTenant(labels, tenant));
+  }
+
+  /**
+   * Counts the rows of a block, or their bytes, by what the index says of it: where nothing but their number and the
+   * stream's labels matter, and all of them lie in one bucket. False: the block must be opened.
+   */
+  #addUnopened({ labels, blocks, deletes }: ScanUnit, stats: ScanStats): boolean {
+    const [block] = blocks;
+    const { needsMetadata, hasFilters } = this.#pipeline;
+    if (blocks.length !== 1 || block === undefined || block.kind === 'head') return false;
+    if (hasFilters || deletes !== undefined || this.#openEnds !== null || needsMetadata === null) return false;
+    if (needsMetadata.size > 0 && (block.metadataBytes > 0 || needsMetadata.has(UNCOUNTED_NAME))) return false;
+    const { minNs, maxNs, rowCount, lineBytes } = block;
+    const accumulator = this.#accumulator;
+    accumulator.openBlock(minNs);
+    if (!accumulator.isOneBucket(Number(maxNs - minNs))) return false;
+    const pipeline = this.#pipeline;
+    pipeline.open({ ...UNOPENED, rowCount, baseNs: minNs }, labels);
+    if (!pipeline.rowsAreAlike) return false;
+    if (pipeline.run(0)) accumulator.addWhole(pipeline.group, rowCount, lineBytes);
+    if (block.kind === 'stored') {
+      stats.storedBlocks++;
+      stats.storedRows += rowCount;
+      stats.storedMetadataBytes += block.metadataBytes;
+    } else {
+      stats.recentBlocks++;
+      stats.recentRows += rowCount;
+      stats.recentMetadataBytes += block.metadataBytes;
+    }
+    stats.postFilterRows += rowCount;
+    return true;
   }
 
   #addBlock(unit: ScanUnit, block: OpenBlock, sequence: number, stats: ScanStats): void {
