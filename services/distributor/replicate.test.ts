@@ -194,3 +194,48 @@ test('of a refusal and an outage the outage is told: the client must send again'
     await assert.rejects(work, { message: 'down' });
   }
 });
+
+test('what one replica refuses while another cannot be reached is sent again: it may yet find its quorum', async () => {
+  for (const order of ['xy', 'yx']) {
+    const work = replicate('T', [stream('{a="1"}', ...order, 'z')], 3, async (id) => {
+      if (id === 'x') throw new PushRejectedError(400, 'too far behind');
+      if (id === 'y') throw new Error('down');
+    });
+    await assert.rejects(work, { message: 'down' });
+  }
+});
+
+test('what two replicas of three refuse is refused', async () => {
+  const work = replicate('T', [stream('{a="1"}', 'x', 'y', 'z')], 3, async (id) => {
+    if (id !== 'z') throw new PushRejectedError(400, `${id}: too far behind`);
+  });
+  await assert.rejects(work, { message: 'y: too far behind' });
+});
+
+test('a refused stream does not keep the client from sending another again that met an outage', async () => {
+  const slow = Promise.withResolvers<void>();
+  const streams = [stream('{a="1"}', 'u', 'v', 'w'), stream('{b="1"}', 'x', 'y', 'z')];
+  const work = replicate('T', streams, 3, async (id) => {
+    if ('uvw'.includes(id)) throw new PushRejectedError(400, 'too far behind');
+    await slow.promise;
+    throw new Error('down');
+  });
+  const told = assert.rejects(work, { message: 'down' });
+  await new Promise((resolve) => setImmediate(resolve));
+  slow.resolve();
+  await told;
+});
+
+test('a refusal is told once every other stream is kept', async () => {
+  const slow = Promise.withResolvers<void>();
+  let isKept = false;
+  const work = replicate('T', [stream('{a="1"}', 'u'), stream('{b="1"}', 'x')], 1, async (id) => {
+    if (id === 'u') throw new PushRejectedError(400, 'too far behind');
+    await slow.promise;
+    isKept = true;
+  });
+  const told = assert.rejects(work, () => isKept);
+  await new Promise((resolve) => setImmediate(resolve));
+  slow.resolve();
+  await told;
+});

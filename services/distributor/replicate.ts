@@ -36,8 +36,8 @@ const STREAM_BYTES = 64;
  * ordinary push is one batch an ingester; a very large one goes in several, one after the other. Rejects with an
  * ingester's error when some stream cannot reach its quorum; what was taken stays stored, and the other streams are
  * still tried, though not with an ingester that could not be reached: each costs its time once. An error that makes
- * clients send again goes before one that does not. Batches take their memory from `pool`, until the last ingester is
- * done with them.
+ * clients send again goes before one that does not, among the ingesters of a stream as among streams: who is told that
+ * rows are refused drops them. Batches take their memory from `pool`, until the last ingester is done with them.
  */
 export async function replicate(
   tenant: string,
@@ -114,9 +114,18 @@ async function replicateTogether(
   const needed = quorum(replicationFactor);
   const missing = streams.map(() => needed);
   const spare = streams.map(({ ingesters }) => ingesters.length - needed);
+  /** By stream the error to be told, should it come to that. */
+  const errors = new Map<number, unknown>();
+  let refusal: { readonly error: unknown } | null = null;
+  /** Streams of which it is not known yet what becomes of them. */
   let open = streams.length;
   const batches = new Map<string, Batch>();
   await new Promise<void>((resolve, reject) => {
+    const settle = (): void => {
+      if (--open > 0) return;
+      if (refusal === null) resolve();
+      else reject(refusal.error as Error);
+    };
     for (const [id, indexes] of byIngester) {
       const key = indexes.length === streams.length ? '' : indexes.join(',');
       let known = batches.get(key);
@@ -137,10 +146,18 @@ async function replicateTogether(
       });
       sent.then(
         () => {
-          for (const index of indexes) if (--missing[index]! === 0 && --open === 0) resolve();
+          for (const index of indexes) if (--missing[index]! === 0) settle();
         },
         (error: unknown) => {
-          for (const index of indexes) if (--spare[index]! < 0) reject(error as Error);
+          for (const index of indexes) {
+            if (!errors.has(index) || !isFinal(error) || isFinal(errors.get(index))) errors.set(index, error);
+            if (--spare[index]! !== -1) continue;
+            const told = errors.get(index);
+            // All is sent again: there is nothing to wait for.
+            if (!isFinal(told)) reject(told as Error);
+            refusal ??= { error: told };
+            settle();
+          }
         },
       );
     }
