@@ -46,13 +46,23 @@ export class DeleteRequests implements DeleteSource {
   readonly #changedMs = new Map<string, number>();
   /** What changed here while the store is read; null: taken back. */
   #changes = new Map<string, KnownRequest | null>();
+  #loading: Promise<void> = Promise.resolve();
 
   constructor(options: DeleteRequestsOptions) {
     this.#o = options;
   }
 
-  /** Reads what the store holds, also what other processes changed there. Throws ObjectStoreError. */
-  async load(): Promise<void> {
+  /**
+   * Reads what the store holds, also what other processes changed there. One reading at a time: an earlier one that ends
+   * later would bring back what it had seen. Throws ObjectStoreError.
+   */
+  load(): Promise<void> {
+    const loaded = this.#loading.then(() => this.#load());
+    this.#loading = loaded.catch(() => {}); // told to who asked for it
+    return loaded;
+  }
+
+  async #load(): Promise<void> {
     const { store, logger } = this.#o;
     const found = new Map<string, Map<string, KnownRequest>>();
     this.#changes = new Map();
