@@ -1,3 +1,8 @@
+/** Values that come again and again are compared with the last one of their place before they are looked up. */
+const RECENT = 64;
+/** With more values than this most lookups would only change what is remembered. */
+const MAX_REMEMBERED = 1000;
+
 /** Strings of so many code units in a row are rarely different: a table begins with room for this many. */
 const FIRST_SLOTS = 256;
 const FIRST_BYTES = 4096;
@@ -21,6 +26,21 @@ export class ValueTable {
   /** Values with code units above 0xff, which take no bytes. */
   readonly #wide = new Map<string, number>();
   readonly #wideByNumber = new Map<number, string>();
+
+  readonly #recent: string[] = new Array<string>(RECENT).fill('');
+  readonly #recentNumbers = new Int32Array(RECENT).fill(-1);
+
+  /** As `numberOf`, for where few values come often. */
+  numberOfOften(text: string): number {
+    const { length } = text;
+    if (length === 0 || this.length > MAX_REMEMBERED) return this.numberOf(text);
+    const place = (7 * length + text.charCodeAt(length - 1) + 3 * text.charCodeAt(length >> 1)) % RECENT;
+    if (this.#recent[place] === text) return this.#recentNumbers[place]!;
+    const number = this.numberOf(text);
+    this.#recent[place] = this.at(number); // a copy: `text` may be a piece of a whole block
+    this.#recentNumbers[place] = number;
+    return number;
+  }
 
   /** The number of `text` from `from` to `to`, a new one if need be. */
   numberOf(text: string, from = 0, to = text.length): number {

@@ -201,7 +201,7 @@ class ValueGroups {
 
   /** The group of a value; `next`, if it is a new one. */
   groupOf(value: string, next: number): number {
-    const number = this.values.numberOf(value);
+    const number = this.values.numberOfOften(value);
     if (number < this.#groups.length) return this.#groups[number]!;
     this.#groups.push(next);
     while (this.#values.length < next) this.#values.push(-1);

@@ -23,6 +23,7 @@ export const CLOSE_BRACE = 0x7d;
 export const OPEN_BRACKET = 0x5b;
 export const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
+const SPACE = 0x20;
 
 export type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array';
 
@@ -77,8 +78,10 @@ export interface JsonValue {
 
 /** Reads the extent of the value that starts at the first non-space at or after `at`. Returns an error text or null. */
 export function readValue(bytes: Uint8Array, at: number, end: number, value: JsonValue): string | null {
-  at = skipSpace(bytes, at, end);
-  if (at < 0) return JSON_ERRORS.malformed;
+  if (at >= end || bytes[at]! <= SPACE) {
+    at = skipSpace(bytes, at, end);
+    if (at < 0) return JSON_ERRORS.malformed;
+  }
   const c = bytes[at]!;
   value.start = at;
   if (c === QUOTE) {

@@ -61,13 +61,13 @@ export class JsonStage implements RowStage {
     for (;;) {
       if (state === OBJECT) {
         // At an opening brace, or what should be one.
-        at = skipSpace(bytes, at, end);
+        at = behindSpace(bytes, at, end);
         if (at < 0 || bytes[at] !== OPEN_BRACE) return JSON_ERRORS.object;
-        at = skipSpace(bytes, at + 1, end);
+        at = behindSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.malformed;
         state = bytes[at] === CLOSE_BRACE ? AFTER_VALUE : KEY;
       } else if (state === AFTER_VALUE) {
-        at = skipSpace(bytes, at, end);
+        at = behindSpace(bytes, at, end);
         if (at < 0) return JSON_ERRORS.array;
         const c = bytes[at];
         if (c === CLOSE_BRACE) {
@@ -78,7 +78,7 @@ export class JsonStage implements RowStage {
           continue;
         }
         if (c !== COMMA) return JSON_ERRORS.object;
-        at = skipSpace(bytes, at + 1, end);
+        at = behindSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.array;
         if (bytes[at] === CLOSE_BRACE) continue;
         state = KEY;
@@ -96,10 +96,10 @@ export class JsonStage implements RowStage {
         key = this.#key(row, node, source.slice(at + 1, close));
         if (key === null) return JSON_ERRORS.escape;
       }
-      at = skipSpace(bytes, close + 1, end);
+      at = behindSpace(bytes, close + 1, end);
       if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
 
-      at = skipSpace(bytes, at + 1, end);
+      at = behindSpace(bytes, at + 1, end);
       if (at >= 0 && bytes[at] === OPEN_BRACE && key.hasWantedBelow && depth < MAX_DEPTH) {
         if (blockEnd(bytes, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return JSON_ERRORS.object;
         parents[depth++] = node;
@@ -137,9 +137,15 @@ export class JsonStage implements RowStage {
   }
 }
 
+/** `skipSpace`, which is mostly not needed, and costs a call. */
+function behindSpace(bytes: Uint8Array, at: number, end: number): number {
+  return at < end && bytes[at]! > SPACE ? at : skipSpace(bytes, at, end);
+}
+
 /** In place of an error text: the row is dropped. */
 const UNEXPECTED = '';
 
+const SPACE = 0x20;
 const OBJECT = 0;
 const KEY = 1;
 const AFTER_VALUE = 2;
