@@ -7,6 +7,7 @@ import { Wal, type WalOptions, type WalRecord, WalUnavailableError } from '../..
 import type { LimitsProvider } from '../config/limits.ts';
 import {
   type IngesterClient,
+  NotReadableError,
   PushRejectedError,
   type RecentFigures,
   type RecentRequest,
@@ -194,6 +195,7 @@ export class Ingester implements IngesterClient {
 
   /** The view is taken in the tick of the call, as those of the questions below are. */
   async recent({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly RecentStream[]> {
+    this.#assertReadable();
     const found: RecentStream[] = [];
     for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
       const recent = stream.recent(startNs, endNs);
@@ -203,6 +205,7 @@ export class Ingester implements IngesterClient {
   }
 
   async series({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly Labels[]> {
+    this.#assertReadable();
     const found: Labels[] = [];
     for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
       if (stream.figures(startNs, endNs).chunks > 0) found.push(stream.labels);
@@ -225,6 +228,7 @@ export class Ingester implements IngesterClient {
   }
 
   async stats({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<RecentFigures> {
+    this.#assertReadable();
     const sum = { streams: 0, chunks: 0, rows: 0, bytes: 0 };
     for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
       const { chunks, rows, bytes } = stream.figures(startNs, endNs);
@@ -286,6 +290,10 @@ export class Ingester implements IngesterClient {
     const isStored = (await flushed) && !this.#hasUnflushed();
     await this.#wal!.close({ removeAll: isStored });
     return isStored;
+  }
+
+  #assertReadable(): void {
+    if (!this.isReadable) throw new NotReadableError();
   }
 
   #apply(wal: Wal, bytes: Uint8Array, tenantId: string, streams: readonly StreamBatch[]): Applied {

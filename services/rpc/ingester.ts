@@ -6,7 +6,8 @@ import type { StreamBatch } from './push-batch.ts';
 
 /**
  * What the other services ask of an ingester. `services/ingester` implements it in the process; `remote-ingester.ts`
- * across processes. An aborted `signal` cancels the call: it rejects with the signal's reason.
+ * across processes. An aborted `signal` cancels the call: it rejects with the signal's reason. Questions about rows reject
+ * while the write-ahead log is read: with NotReadableError here, with RpcError `unavailable` across processes.
  */
 export interface IngesterClient {
   readonly id: string;
@@ -71,6 +72,15 @@ export interface RecentStream {
   readonly blocks: readonly EncodedBlock[];
   /** Rows being cut by a worker right now, and rows not yet cut, oldest first. */
   readonly heads: readonly HeadColumns[];
+}
+
+/** The ingester does not know yet what it holds: an answer would lack rows. */
+export class NotReadableError extends Error {
+  readonly code = 'unavailable';
+  readonly retryable = true;
+  constructor() {
+    super('the ingester is still reading its write-ahead log');
+  }
 }
 
 /** Part or all of a push was refused. `status` and `message` are what Loki answers. */

@@ -1,6 +1,6 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import { RegexError } from '../../logql/regex/index.ts';
-import { PushRejectedError } from './ingester.ts';
+import { NotReadableError, PushRejectedError } from './ingester.ts';
 import { CorruptMessageError } from './ingester-messages.ts';
 import { CorruptPushBatchError } from './push-batch.ts';
 
@@ -59,7 +59,7 @@ export function toStatus(error: unknown): Partial<StatusObject> & { readonly cod
   if (error instanceof RpcError) {
     return { code: NAMES.findIndex(([code]) => code === error.code), details: error.details };
   }
-  if (error instanceof PushRejectedError && error.status === 503) {
+  if (error instanceof NotReadableError || (error instanceof PushRejectedError && error.status === 503)) {
     return { code: status.UNAVAILABLE, details: error.message };
   }
   return { code: status.INTERNAL, details: 'internal server error, see the log of the server' };
