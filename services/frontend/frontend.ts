@@ -16,7 +16,8 @@ import type { LogEntry } from '../querier/log-response.ts';
 import { queryMetrics } from '../querier/metrics.ts';
 import type { Bounds, RangeParams } from '../querier/params.ts';
 import { metricOfNothing, metricPlan, type PartAsker, type PartRunner } from '../querier/parts.ts';
-import { type QueryAnswer, type QueryContext, QueryTimeoutError } from '../querier/querier.ts';
+import type { QueryAnswer, QueryContext } from '../querier/querier.ts';
+import { QueryEnd } from '../querier/query-end.ts';
 import { QueryLog, type QueryRecord } from '../querier/query-log.ts';
 import { checkRange, limitsOfAsker, limitsOfTenants } from '../querier/range-checks.ts';
 import { QueryStats } from '../querier/stats.ts';
@@ -41,7 +42,6 @@ export interface FrontendOptions {
 }
 
 const NS_PER_MS = 1_000_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Run extends QueryRun {
   readonly limits: Limits;
@@ -191,26 +191,14 @@ export class Frontend implements RangeQueries, EntrySource {
   async #run<T>(limits: Limits, context: QueryContext, stats: QueryStats, work: (run: Run) => Promise<T>): Promise<T> {
     const timeoutMs = limits.query_timeout;
     const deadlineMs = performance.now() + timeoutMs;
-    const ending = new AbortController();
-    const timer =
-      timeoutMs > 0
-        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(timeoutMs, MAX_TIMER_MS))
-        : undefined;
-    const onGone = () => ending.abort(context.signal.reason);
-    context.signal.addEventListener('abort', onGone, { once: true });
-    if (context.signal.aborted) onGone();
+    using end = new QueryEnd(timeoutMs, context.signal);
+    const ending = end.signal;
     const asker = (signal?: AbortSignal): PartAsker => ({
-      context: { ...context, signal: signal === undefined ? ending.signal : AbortSignal.any([ending.signal, signal]) },
+      context: { ...context, signal: signal === undefined ? ending : AbortSignal.any([ending, signal]) },
       timeoutMs: timeoutMs > 0 ? Math.max(1, deadlineMs - performance.now()) : 0,
     });
-    try {
-      ending.signal.throwIfAborted();
-      return await work({ limits, stats, warnings: new Set(), asker });
-    } finally {
-      clearTimeout(timer);
-      context.signal.removeEventListener('abort', onGone);
-      ending.abort(new Error('the query has ended'));
-    }
+    ending.throwIfAborted();
+    return await work({ limits, stats, warnings: new Set(), asker });
   }
 }
 

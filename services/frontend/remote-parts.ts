@@ -11,7 +11,7 @@ import type {
   PartRunner,
   WholeRange,
 } from '../querier/parts.ts';
-import { QueryTimeoutError } from '../querier/querier.ts';
+import { QueryEnd } from '../querier/query-end.ts';
 import { decodeBytes, decodeFingerprints, readLogMessage, readMetricMessage } from './answers.ts';
 import { type AnswerSink, type Dispatcher, QuerierFailedError } from './dispatcher.ts';
 import { fromFailure } from './failures.ts';
@@ -29,7 +29,6 @@ export interface RemotePartsOptions {
 const KEPT_BACK_BYTES = 256 * 1024;
 /** Parameters of one request, escaped. gRPC servers send no more than 4 MB by default; queries have 128 KiB at most. */
 const MAX_FORM_CHARS = 2 * 1024 * 1024;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Answers by whichever querier is free; what one fails to answer is given to another. */
 export class RemoteParts implements PartRunner {
@@ -117,15 +116,10 @@ export class RemoteParts implements PartRunner {
     newSink: (isAnswering: () => void) => AnswerSink | null,
   ): Promise<number> {
     const { dispatcher, metrics, maxRetries } = this.#options;
-    const ending = new AbortController();
-    const timer =
-      timeoutMs > 0
-        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(timeoutMs, MAX_TIMER_MS))
-        : undefined;
-    const signals = [context.signal, ending.signal, ...(gone === null ? [] : [gone])];
-    const signal = AbortSignal.any(signals);
+    using end = new QueryEnd(timeoutMs, context.signal);
+    const signal = gone === null ? end.signal : AbortSignal.any([end.signal, gone]);
     const task = { tenants: context.tenants, work, timeoutMs };
-    const isAnswering = () => clearTimeout(timer);
+    const isAnswering = () => end.stopClock();
     let sink = newSink(isAnswering)!;
     let retries = 0;
     try {
@@ -144,7 +138,6 @@ export class RemoteParts implements PartRunner {
         }
       }
     } finally {
-      clearTimeout(timer);
       metrics.retries.observe(retries);
     }
   }

@@ -25,6 +25,7 @@ import { type LogQueryParams, runLogQuery } from './log-query.ts';
 import type { LogEntry } from './log-response.ts';
 import { type QuerierMetrics, querierMetrics, queryMetrics } from './metrics.ts';
 import { BadRequestError, type Bounds, type InstantParams, type RangeParams } from './params.ts';
+import { QueryEnd } from './query-end.ts';
 import { checkEntriesLimit, checkExpression, limitBounds } from './query-limits.ts';
 import { QueryLog, type QueryRecord } from './query-log.ts';
 import { QuerySlots } from './query-slots.ts';
@@ -49,7 +50,6 @@ export interface QuerierOptions {
   readonly behindFrontend?: boolean;
 }
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const NS_PER_MS = 1_000_000;
 
 /** Who asks, and until when an answer is wanted. */
@@ -72,17 +72,6 @@ export type QueryAnswer = (
   | { readonly kind: 'streams'; readonly entries: readonly LogEntry[] }
   | { readonly kind: 'metric'; readonly result: MetricResult; readonly instant: boolean }
 ) & { readonly stats: QueryStats; readonly warnings: readonly string[] };
-
-/** A query took longer than `query_timeout`: 504. */
-export class QueryTimeoutError extends Error {
-  readonly code = 'query_timeout';
-  constructor() {
-    super(
-      'request timed out, decrease the duration of the request or add more label matchers (prefer exact match over ' +
-        'regex match) to reduce the amount of data processed',
-    );
-  }
-}
 
 /** Answers LogQL over what the ingesters hold and what lies in the object store. */
 export class Querier {
@@ -326,23 +315,18 @@ export class Querier {
   ): Promise<T> {
     const owner = context.tenants.ids.join('|');
     using _slot = this.#slots.take(owner);
-    const ending = new AbortController();
-    // Not AbortSignal.timeout: that would keep all of a query until its time is over, long after its answer.
-    const timer =
-      timeoutMs > 0
-        ? setTimeout(() => ending.abort(new QueryTimeoutError()), Math.min(timeoutMs, MAX_TIMER_MS))
-        : undefined;
-    const onGone = () => ending.abort(context.signal.reason);
-    context.signal.addEventListener('abort', onGone, { once: true });
-    if (context.signal.aborted) onGone();
+    using end = new QueryEnd(timeoutMs, context.signal);
+    const ending = end.signal;
     const ended = Promise.withResolvers<never>();
-    const onEnding = () => ended.reject(ending.signal.reason);
-    ending.signal.addEventListener('abort', onEnding, { once: true });
+    const onEnding = () => ended.reject(ending.reason);
+    if (ending.aborted) onEnding();
+    ending.addEventListener('abort', onEnding, { once: true });
+    ended.promise.catch(() => {}); // told to whoever waits for the work
     try {
       for (let attempt = 1; ; attempt++) {
-        ending.signal.throwIfAborted();
+        ending.throwIfAborted();
         try {
-          await using session = new ScanSession(this.#options.pool, stats, ending.signal, owner);
+          await using session = new ScanSession(this.#options.pool, stats, ending, owner);
           return await Promise.race([work(session), ended.promise]);
         } catch (error: unknown) {
           if (!(error instanceof WorkerLostError) || attempt > 1) throw error;
@@ -353,9 +337,7 @@ export class Querier {
       if (context.signal.aborted) this.#metrics.cancelled.inc();
       throw error;
     } finally {
-      clearTimeout(timer);
-      context.signal.removeEventListener('abort', onGone);
-      ending.signal.removeEventListener('abort', onEnding);
+      ending.removeEventListener('abort', onEnding);
       this.#metrics.corruptBlocks.inc(stats.scan.corruptBlocks);
     }
   }
