@@ -129,6 +129,17 @@ describe('CatalogKeeper', () => {
     assert.deepEqual(taken(), ['listing']);
   });
 
+  it('lists again when the clock was put back: how old the listing is cannot be told', async (t) => {
+    const { clock, keeper, taken } = await setUp();
+    t.after(() => keeper.stop());
+    taken();
+    clock.putBack(60 * MINUTE_MS);
+    await keeper.fresh();
+    assert.deepEqual(taken(), ['listing']);
+    await keeper.fresh();
+    assert.deepEqual(taken(), []);
+  });
+
   it('never lets a listing become as old as the time for which ingesters name segments', async () => {
     const clock = new ManualClock();
     let listedMs = 0;

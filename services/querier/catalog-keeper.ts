@@ -94,8 +94,8 @@ export class CatalogKeeper {
   #need(): Need {
     const now = this.#o.clock.nowMs();
     this.#lookAtMembers();
-    if (this.#departures > this.#listedDepartures || now - this.#listedMs > MAX_LISTING_AGE_MS) return 'listing';
-    return now - this.#notesMs > MAX_NOTES_AGE_MS ? 'notes' : 'nothing';
+    if (this.#departures > this.#listedDepartures || isOlder(this.#listedMs, MAX_LISTING_AGE_MS, now)) return 'listing';
+    return isOlder(this.#notesMs, MAX_NOTES_AGE_MS, now) ? 'notes' : 'nothing';
   }
 
   #lookAtMembers(): void {
@@ -110,7 +110,7 @@ export class CatalogKeeper {
     while (!signal.aborted) {
       try {
         await clock.sleep(refreshEveryMs, signal);
-        if (this.#run === null) await this.#refresh(clock.nowMs() - this.#listedMs >= listEveryMs);
+        if (this.#run === null) await this.#refresh(isOlder(this.#listedMs, listEveryMs - 1, clock.nowMs()));
       } catch (err: unknown) {
         if (signal.aborted) return;
         if (!this.#isFailing) this.#o.logger.error('the segments of the object store cannot be listed', { err });
@@ -124,7 +124,7 @@ export class CatalogKeeper {
     const startedMs = this.#o.clock.nowMs();
     this.#lookAtMembers();
     const departures = this.#departures;
-    const mustList = lists || departures > this.#listedDepartures || startedMs - this.#notesMs > MAX_PAUSE_MS;
+    const mustList = lists || departures > this.#listedDepartures || isOlder(this.#notesMs, MAX_PAUSE_MS, startedMs);
     const promise = this.#look(mustList)
       .then(() => {
         this.#notesMs = startedMs;
@@ -147,4 +147,9 @@ export class CatalogKeeper {
     if (this.#isFailing) logger.info('the segments of the object store can be listed again');
     this.#isFailing = false;
   }
+}
+
+/** A time that is yet to come is older than anything: the clock was put back, nobody knows by how much. */
+function isOlder(sinceMs: number, ageMs: number, nowMs: number): boolean {
+  return nowMs - sinceMs > ageMs || nowMs < sinceMs;
 }

@@ -35,6 +35,17 @@ test('a heartbeat that ends while there is contact makes its member unhealthy at
   assert.deepEqual(table.healthy(), ['one', 'two']);
 });
 
+test('a member that has started again shows by the time of its heartbeat, one that goes on does not', async () => {
+  const { table, keys, heartbeat, clock } = setUp();
+  const timeOf = (id: string) => table.all().find((member) => member.id === id)!.heartbeatAtMs;
+  const before = timeOf('one');
+  await clock.advance(1000);
+  table.apply([heartbeat('one')]);
+  assert.equal(timeOf('one'), before);
+  table.apply([{ key: keys.heartbeat('one'), value: Buffer.alloc(0), revision: 99, lease: 'another lease of one' }]);
+  assert.equal(timeOf('one'), before + 1000);
+});
+
 test('a heartbeat that ends shortly after an outage is waited for', async () => {
   const { table, keys, gone, heartbeat, clock } = setUp();
   table.lostContact();

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../storage/host/clock.ts';
 
 interface Sleeper {
-  readonly atMs: number;
+  atMs: number;
   readonly wake: () => void;
 }
 
@@ -44,6 +44,12 @@ export class ManualClock implements Clock {
   /** How many wait for the time to pass. */
   get sleepers(): number {
     return this.#sleepers.size;
+  }
+
+  /** Somebody corrects it; who sleeps sleeps no longer for that. */
+  putBack(ms: number): void {
+    this.#ms -= ms;
+    for (const sleeper of this.#sleepers) sleeper.atMs -= ms;
   }
 
   /** Lets time pass, and everything happen that waited for it. */
