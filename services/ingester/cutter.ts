@@ -20,6 +20,7 @@ export interface MemoryUse {
 }
 
 const RETRY_MS = 1000;
+const MAX_WAIT_MS = 2000;
 
 /** Cuts heads and has them encoded, a few at a time. Rows stay visible all along: a cut changes from heads to blocks in one step. */
 export class Cutter {
@@ -27,6 +28,7 @@ export class Cutter {
   readonly #blocks: BlockMemory;
   readonly #memory: MemoryUse;
   readonly #metrics: IngesterMetrics;
+  readonly #maxBacklogBytes: number;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #free: number;
@@ -34,12 +36,17 @@ export class Cutter {
   #waiting: (() => void)[] = [];
   #served = 0;
   readonly #encoding = new Map<Cut, Promise<void>>();
+  /** Memory of cuts that are not encoded yet. */
+  #backlogBytes = 0;
+  /** Told when there is room again. */
+  #relieved: PromiseWithResolvers<void> | null = null;
   readonly #stopping = new AbortController();
 
   constructor(options: {
     readonly encoder: BlockEncoder;
     readonly blocks: BlockMemory;
     readonly concurrency: number;
+    readonly maxBacklogBytes: number;
     readonly memory: MemoryUse;
     readonly metrics: IngesterMetrics;
     readonly clock: Clock;
@@ -48,6 +55,7 @@ export class Cutter {
     this.#encoder = options.encoder;
     this.#blocks = options.blocks;
     this.#free = options.concurrency;
+    this.#maxBacklogBytes = options.maxBacklogBytes;
     this.#memory = options.memory;
     this.#metrics = options.metrics;
     this.#clock = options.clock;
@@ -59,8 +67,22 @@ export class Cutter {
     if (cut === null) return;
     this.#memory.headBytes -= cut.memoryBytes;
     this.#memory.cutBytes += cut.memoryBytes;
+    this.#backlogBytes += cut.memoryBytes;
     this.#metrics.memoryChunks.inc();
-    this.#encoding.set(cut, this.#encode(cut));
+    this.#encoding.set(cut, this.#encode(cut, cut.memoryBytes));
+  }
+
+  /**
+   * Resolves at once, or when less waits to be encoded, or when that takes long: rows that come faster than workers encode
+   * them must not pile up, and nobody shall wait for workers that fail.
+   */
+  async room(): Promise<void> {
+    if (this.#backlogBytes <= this.#maxBacklogBytes) return;
+    this.#relieved ??= Promise.withResolvers();
+    const given = new AbortController();
+    const signal = AbortSignal.any([given.signal, this.#stopping.signal]);
+    await Promise.race([this.#relieved.promise, this.#clock.sleep(MAX_WAIT_MS, signal).catch(() => {})]); // stopped, or there is room
+    given.abort(new Error('there is room'));
   }
 
   /** Resolves once the cut has its blocks, or the cutter is stopped. */
@@ -81,7 +103,7 @@ export class Cutter {
     await Promise.all(this.#encoding.values());
   }
 
-  async #encode(cut: Cut): Promise<void> {
+  async #encode(cut: Cut, bytes: number): Promise<void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
@@ -91,10 +113,10 @@ export class Cutter {
           const encoded = await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.columns())));
           const blocks = encoded.flat().map((block) => this.#blocks.keep(block));
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
-          const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
-          this.#memory.cutBytes += bytes - cut.memoryBytes;
-          this.#memory.encodedBytes += bytes;
-          cut.memoryBytes = bytes;
+          const encodedBytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
+          this.#memory.cutBytes += encodedBytes - cut.memoryBytes;
+          this.#memory.encodedBytes += encodedBytes;
+          cut.memoryBytes = encodedBytes;
           cut.blocks = blocks;
           for (const head of cut.heads!) head.release();
           cut.heads = null;
@@ -111,8 +133,16 @@ export class Cutter {
       }
     } finally {
       this.#encoding.delete(cut);
+      this.#relieve(bytes);
       this.#serveNext();
     }
+  }
+
+  #relieve(bytes: number): void {
+    this.#backlogBytes -= bytes;
+    if (this.#backlogBytes > this.#maxBacklogBytes) return;
+    this.#relieved?.resolve();
+    this.#relieved = null;
   }
 
   #serveNext(): void {

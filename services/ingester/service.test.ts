@@ -7,12 +7,13 @@ import fc from 'fast-check';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import { nodeFiles, type WalFiles } from '../../storage/wal/index.ts';
 import { PushRejectedError } from '../rpc/ingester.ts';
-import { Ingester } from './index.ts';
+import { type BlockEncoder, Ingester } from './index.ts';
 import {
   ALL_TIME,
   batchOf,
   FakeClock,
   ingesterOptions,
+  jsonEncoder,
   MemorySink,
   rowsOfRecent,
   type TestRow,
@@ -403,6 +404,35 @@ describe('flushing', () => {
     await until(() => sink.published.size > 0, 'a segment');
     assert.ok(sink.rows('t').every((r) => r.startsWith('{app="large"}')));
     assert.deepEqual(await recentOf(ingester, [matcher('app', '=', 'small')]), [row(0, '{app="small"}')]);
+  });
+
+  it('lets large pushes wait while too much waits to be encoded, but not for ever, and small ones not at all', async () => {
+    const gate = Promise.withResolvers<void>();
+    const encoder: BlockEncoder = {
+      encode: async (head) => {
+        await gate.promise;
+        return jsonEncoder.encode(head);
+      },
+    };
+    using _opened = { [Symbol.dispose]: gate.resolve }; // the ingester waits for it when it stops
+    const ingester = await started({ options: { encoder }, config: { blockRows: 100, maxHeadBytes: 4 * 65_536 } });
+    const large = (from: number): TestRow[] =>
+      numbered(from, from + 100).map(([ns, line]) => [ns, line.padEnd(1_000, '.')]);
+    await push(ingester, large(0));
+    const states = ['waits', 'waits'];
+    const pushes = states.map((_, i) =>
+      push(ingester, large(100 * (i + 1))).then(() => {
+        states[i] = 'done';
+      }),
+    );
+    await push(ingester, numbered(1_000, 1_001), '{app="small"}');
+    assert.deepEqual(states, ['waits', 'waits']);
+    await clock.advance(2_000);
+    await Promise.all(pushes);
+    const last = push(ingester, large(300));
+    gate.resolve();
+    await last;
+    assert.equal((await recentOf(ingester, [matcher('app', '=', 'a')])).length, 400);
   });
 
   it('reads a log that is larger than memory, storing rows on the way', async () => {

@@ -70,6 +70,8 @@ type NoStream = 'stream_limit' | 'no_schema';
 type State = 'new' | 'starting' | 'running' | 'stopping';
 
 const NS_PER_MS = 1_000_000;
+/** A push that waits when rows come faster than they can be encoded; smaller ones make no difference. */
+const LARGE_PUSH_BYTES = 64 * 1024;
 /** A head that is worth cutting to make room. */
 const LARGE_HEAD_BYTES = 96 * 1024;
 /** Memory that heads hand on to each other, those that are being encoded among them, in relation to that of open heads. */
@@ -112,6 +114,7 @@ export class Ingester implements IngesterClient {
       encoder: options.encoder,
       blocks: new BlockMemory(options.config.segmentBytes),
       concurrency: options.config.concurrentEncodes,
+      maxBacklogBytes: options.config.maxHeadBytes / 4,
       memory: this.#memory,
       metrics: this.#metrics,
       clock: options.clock,
@@ -165,6 +168,7 @@ export class Ingester implements IngesterClient {
   }
 
   async push(bytes: Uint8Array): Promise<void> {
+    if (bytes.length >= LARGE_PUSH_BYTES) await this.#cutter.room();
     const wal = this.#wal;
     if (this.#state !== 'running' || wal === null) {
       throw new PushRejectedError(
@@ -520,6 +524,7 @@ export class Ingester implements IngesterClient {
 
   /** A log may hold more than memory: then rows go to the object store while the rest is read. */
   async #relieve(): Promise<void> {
+    await this.#cutter.room();
     if (this.#memory.headBytes + this.#memory.cutBytes > this.#options.config.flushBytes)
       await this.#flusher!.flushAll();
   }

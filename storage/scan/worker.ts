@@ -34,8 +34,8 @@ import {
 import { MetricScan } from './metric-scan.ts';
 import { newScanStats } from './scan-stats.ts';
 
-/** A third of the main thread's share where both want a core, and all that it leaves. */
-const WORKER_NICENESS = 5;
+/** Half of the main thread's share where both want a core, and all that it leaves. */
+const WORKER_NICENESS = 3;
 
 interface Done {
   readonly value: unknown;
