@@ -10,6 +10,7 @@ export class LogfmtScanner {
   /** The first error, with its 1-based byte position: `logfmt syntax error at pos 4 : unexpected '='`. */
   error = '';
   #source = '';
+  #bytes: Uint8Array = NO_BYTES;
   #lineStart = 0;
   #end = 0;
   #at = 0;
@@ -17,8 +18,10 @@ export class LogfmtScanner {
   #valueEnd = 0;
   #unescaped: string | null = null;
 
-  reset(source: string, start: number, end: number): void {
+  /** The line is `[start, end)` of `source`, a byte string; `bytes` are the same. */
+  reset(source: string, start: number, end: number, bytes: Uint8Array = Buffer.from(source, 'latin1')): void {
     this.#source = source;
+    this.#bytes = bytes;
     this.#lineStart = start;
     this.#at = start;
     this.#end = end;
@@ -27,10 +30,10 @@ export class LogfmtScanner {
 
   /** Moves to the next pair: 1 found, 0 end of line, -1 a pair that is none. */
   next(): 1 | 0 | -1 {
-    const source = this.#source;
+    const bytes = this.#bytes;
     const end = this.#end;
     let at = this.#at;
-    while (at < end && source.charCodeAt(at) <= SPACE) at++;
+    while (at < end && bytes[at]! <= SPACE) at++;
     this.#unescaped = null;
     this.#valueStart = 0;
     this.#valueEnd = 0;
@@ -38,23 +41,24 @@ export class LogfmtScanner {
     if (at >= end) return 0;
     let isAscii = true;
     for (; at < end; at++) {
-      const c = source.charCodeAt(at);
+      const c = bytes[at]!;
       if (c <= SPACE || c === EQUALS || c === QUOTE) break;
       if (c >= 0x80) isAscii = false;
     }
     this.keyEnd = at;
-    const c = at < end ? source.charCodeAt(at) : SPACE;
+    const c = at < end ? bytes[at]! : SPACE;
     if (c === QUOTE || (c === EQUALS && at === this.keyStart)) return this.#unexpected(at);
-    if (!isAscii && decodeKey(source.slice(this.keyStart, at)).includes('\ufffd')) return this.#fail(at, 'invalid key');
+    if (!isAscii && decodeKey(this.#source.slice(this.keyStart, at)).includes('\ufffd'))
+      return this.#fail(at, 'invalid key');
     if (c !== EQUALS) {
       this.#at = at;
       return 1;
     }
     at++;
-    if (at < end && source.charCodeAt(at) === QUOTE) return this.#quoted(at);
+    if (at < end && bytes[at]! === QUOTE) return this.#quoted(at);
     const start = at;
     for (; at < end; at++) {
-      const v = source.charCodeAt(at);
+      const v = bytes[at]!;
       if (v <= SPACE) break;
       if (v === EQUALS || v === QUOTE) return this.#unexpected(at);
     }
@@ -76,17 +80,17 @@ export class LogfmtScanner {
   }
 
   #quoted(quote: number): 1 | -1 {
-    const source = this.#source;
+    const bytes = this.#bytes;
     let hasEscapes = false;
     for (let at = quote + 1; at < this.#end; at++) {
-      const c = source.charCodeAt(at);
+      const c = bytes[at];
       if (c === BACKSLASH) {
         hasEscapes = true;
         at++;
       } else if (c === QUOTE) {
         this.#at = at + 1;
         if (hasEscapes) {
-          this.#unescaped = unquote(source.slice(quote + 1, at));
+          this.#unescaped = unquote(this.#source.slice(quote + 1, at));
           if (this.#unescaped === null) return this.#fail(at + 1, 'invalid quoted value');
         } else {
           this.#valueStart = quote + 1;
@@ -104,12 +108,13 @@ export class LogfmtScanner {
 
   #fail(at: number, message: string): -1 {
     if (this.error === '') this.error = `logfmt syntax error at pos ${at - this.#lineStart + 1} : ${message}`;
-    while (at < this.#end && this.#source.charCodeAt(at) > SPACE) at++;
+    while (at < this.#end && this.#bytes[at]! > SPACE) at++;
     this.#at = at;
     return -1;
   }
 }
 
+const NO_BYTES = new Uint8Array(0);
 const SPACE = 0x20;
 const EQUALS = 0x3d;
 const QUOTE = 0x22;

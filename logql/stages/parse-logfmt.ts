@@ -26,7 +26,7 @@ export class LogfmtStage implements RowStage {
     const scanner = this.#scanner;
     const needed = this.#needed;
     let missing = needed === null ? -1 : needed.names.size;
-    scanner.reset(row.source, row.start, row.end);
+    scanner.reset(row.source, row.start, row.end, row.bytes);
     this.#keys.begin();
     for (;;) {
       const found = scanner.next();
@@ -35,7 +35,7 @@ export class LogfmtStage implements RowStage {
         if (this.#strict) break;
         continue;
       }
-      const key = this.#keys.get(row, row.source, scanner.keyStart, scanner.keyEnd);
+      const key = this.#keys.get(row, scanner.keyStart, scanner.keyEnd);
       if (key.id < 0 || (!this.#keepEmpty && !scanner.hasValue)) continue;
       const id = row.parserId(key.id);
       if (row.isParsed(id)) continue;
@@ -80,7 +80,7 @@ export class LogfmtExpressionStage implements RowStage {
   run(row: Row): boolean {
     if (row.start === row.end) return true;
     const scanner = this.#scanner;
-    scanner.reset(row.source, row.start, row.end);
+    scanner.reset(row.source, row.start, row.end, row.bytes);
     this.#keys.begin();
     for (;;) {
       const found = scanner.next();
@@ -89,7 +89,7 @@ export class LogfmtExpressionStage implements RowStage {
         if (this.#strict) break;
         continue;
       }
-      const key = this.#keys.get(row, row.source, scanner.keyStart, scanner.keyEnd);
+      const key = this.#keys.get(row, scanner.keyStart, scanner.keyEnd);
       const targets = this.#targets.get(key.id);
       if (targets === undefined) continue;
       for (const label of targets) {
@@ -119,6 +119,7 @@ export class LogfmtExpressionStage implements RowStage {
 
 interface Key {
   readonly raw: string;
+  readonly bytes: Uint8Array;
   /** Label of the key, -1 when nothing is left of it. */
   readonly id: number;
 }
@@ -133,22 +134,32 @@ class KeyCache {
     this.#cursor = 0;
   }
 
-  get(row: Row, source: string, start: number, end: number): Key {
+  get(row: Row, start: number, end: number): Key {
     const cursor = this.#cursor++;
-    const expected = this.#inOrder[cursor];
-    if (expected !== undefined && expected.raw.length === end - start && source.startsWith(expected.raw, start)) {
-      return expected;
+    if (cursor < this.#inOrder.length) {
+      const expected = this.#inOrder[cursor]!;
+      if (isAt(expected.bytes, row.bytes, start, end)) return expected;
     }
-    const raw = source.slice(start, end);
+    const raw = row.source.slice(start, end);
     let key = this.#byRaw.get(raw);
     if (!key) {
       const name = sanitizeLabelName(decodeUtf8(raw));
-      key = { raw: detach(raw), id: name === '' ? -1 : row.id(name) };
+      key = {
+        raw: detach(raw),
+        bytes: Uint8Array.from(Buffer.from(raw, 'latin1')),
+        id: name === '' ? -1 : row.id(name),
+      };
       this.#byRaw.set(key.raw, key);
     }
     if (cursor < MAX_EXPECTED) this.#inOrder[cursor] = key;
     return key;
   }
+}
+
+function isAt(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (key.length !== end - start) return false;
+  for (let i = 0; i < key.length; i++) if (bytes[start + i] !== key[i]) return false;
+  return true;
 }
 
 /** Pairs of a line beyond these are looked up by name. */
