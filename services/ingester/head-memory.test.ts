@@ -36,4 +36,14 @@ describe('memory of heads', () => {
       }),
     );
   });
+
+  it('takes what idles up to twice as large rather than new memory', () => {
+    const memory = new HeadMemory(64 * MB);
+    const large = memory.take(256 * 1024);
+    memory.give(large, false);
+    assert.equal(memory.take(130 * 1024), large);
+    memory.give(large, false);
+    assert.notEqual(memory.take(90 * 1024), large);
+    assert.equal(memory.idleBytes, 256 * 1024);
+  });
 });

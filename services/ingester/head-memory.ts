@@ -11,6 +11,9 @@ const MIN_POOLED_BYTES = 16 * 1024;
 /** Larger than any head that is cut in time. */
 const MAX_POOLED_BYTES = 8 * 1024 * 1024;
 
+/** What idles up to twice as large is rather taken than memory of the right size made, and other memory dropped for it. */
+const LARGER_CLASSES = 2;
+
 export type HeadBuffer = ArrayBuffer | SharedArrayBuffer;
 
 export class HeadMemory {
@@ -38,8 +41,9 @@ export class HeadMemory {
     if (bytes < MIN_POOLED_BYTES) return new ArrayBuffer(bytes);
     if (bytes > MAX_POOLED_BYTES) return new SharedArrayBuffer(bytes);
     const place = classOf(bytes);
-    const idle = this.#free[place]?.pop();
-    if (idle !== undefined) {
+    for (let larger = place; larger <= place + LARGER_CLASSES; larger++) {
+      const idle = this.#free[larger]?.pop();
+      if (idle === undefined) continue;
       this.#idle -= idle.byteLength;
       return idle;
     }
