@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { stringify } from 'yaml';
+import { type ObjectStore, startObjectStore } from '../../storage/objectstore/index.ts';
 import { TestServer } from '../harness/server.ts';
 import { Daemon, freePorts, requirePrograms } from '../servers/daemon.ts';
 import { type RadosGateway, startRadosGateway } from '../servers/radosgw.ts';
@@ -75,6 +76,20 @@ export class Backends {
     const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     client.destroy();
+  }
+
+  /** What the members of a cluster stored. */
+  openStore(bucket: string): Promise<ObjectStore> {
+    const { accessKeyId, secretAccessKey, region, endpoint } = this.#gateway;
+    return startObjectStore({
+      kind: 's3',
+      bucket,
+      endpoint,
+      region,
+      accessKeyId,
+      secretAccessKey,
+      forcePathStyle: true,
+    });
   }
 
   /** On the same ports and data as before. */
@@ -158,7 +173,7 @@ export class Cluster {
     const { members = MEMBERS } = options;
     const directory = await mkdtemp(join(backends.directory, 'members-'));
     const cluster = new Cluster(backends, directory, options.verbose ? 'inherit' : 'collect');
-    const bucket = basename(directory).toLowerCase();
+    const { bucket } = cluster;
     await backends.createBucket(bucket);
     const ports = await freePorts(2 * members.length);
     for (const [i, spec] of members.entries()) await cluster.#add(spec, ports[2 * i]!, ports[2 * i + 1]!);
@@ -199,6 +214,10 @@ export class Cluster {
 
   get #configFile(): string {
     return join(this.#directory, 'loptr.yaml');
+  }
+
+  get bucket(): string {
+    return basename(this.#directory).toLowerCase();
   }
 
   names(target?: string): string[] {
@@ -254,6 +273,14 @@ export class Cluster {
 
   mend(name: string): void {
     for (const way of this.#member(name).ways) way.mend();
+  }
+
+  /** Everything stops in the order in which an operator would: what writes first, what is asked last. */
+  async stop(): Promise<void> {
+    for (const target of ['distributor', 'ingester', 'query-frontend', 'querier', 'compactor,ruler']) {
+      await Promise.all(this.names(target).map((name) => this.end(name, 'SIGTERM')));
+    }
+    await this.kill();
   }
 
   async kill(): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Breaks a cluster under load, one fault after the other, and counts what its users see: every acknowledged line must be
- * there exactly once afterwards, and while a fault lasts queries are right or fail clearly.
+ * Breaks a cluster under load, one fault or two at once, and counts what its users see: every acknowledged line must be
+ * there exactly once afterwards, and while a fault lasts queries are right or fail clearly. In the end the cluster stops,
+ * and the bucket itself is looked at.
  *
  *     npm run cluster:faults -- [--seconds 30] [--clients 6] [--only TEXT] [--verbose]
  */
@@ -10,6 +11,7 @@ import { verifyRound } from '../crash/verify.ts';
 import type { Batch } from '../crash/writer.ts';
 import { Backends, Cluster } from './cluster.ts';
 import { type ClientErrors, pushUntil, queryUntil, type Settled } from './load.ts';
+import { checkStored } from './stored-lines.ts';
 
 /** Rows go to the store all the time, so that every fault meets some on their way. */
 const CONFIG = {
@@ -42,6 +44,17 @@ const killed = (member: string): Fault => ({
     await cluster.end(member, 'SIGKILL');
     await sleep(DOWN_MS);
     await cluster.restart(member);
+  },
+});
+
+/** Each is down until it has ended, and the next one's turn comes when it is ready again. */
+const inTurn = (signal: 'SIGTERM' | 'SIGKILL'): Fault => ({
+  name: `${signal} all ingesters in turn`,
+  run: async (cluster) => {
+    for (const ingester of cluster.names('ingester')) {
+      await cluster.end(ingester, signal);
+      await cluster.restart(ingester);
+    }
   },
 });
 
@@ -88,6 +101,60 @@ const FAULTS: readonly Fault[] = [
       backends.s3.fault = 'none';
     },
   })),
+  inTurn('SIGTERM'),
+  inTurn('SIGKILL'),
+  {
+    name: 'etcd down and SIGKILL ingester-1',
+    run: async (cluster, backends, lengthMs) => {
+      await backends.stopEtcd();
+      await cluster.end('ingester-1', 'SIGKILL');
+      await sleep(lengthMs / 2);
+      await backends.startEtcd(); // without it no process starts
+      await cluster.restart('ingester-1');
+    },
+  },
+  {
+    name: 'etcd down and SIGSTOP ingester-2',
+    run: async (cluster, backends, lengthMs) => {
+      await backends.stopEtcd();
+      cluster.signal('ingester-2', 'SIGSTOP');
+      await sleep(lengthMs / 2);
+      await backends.startEtcd();
+      await sleep(lengthMs / 2); // the ring learns that one of them is away
+      cluster.signal('ingester-2', 'SIGCONT');
+    },
+  },
+  {
+    name: 'S3 slow and SIGKILL querier-1',
+    run: async (cluster, backends, lengthMs) => {
+      backends.s3.fault = 'slow';
+      await cluster.end('querier-1', 'SIGKILL');
+      await sleep(lengthMs / 3);
+      backends.s3.fault = 'none';
+      await cluster.restart('querier-1');
+    },
+  },
+  {
+    name: 'S3 error and SIGKILL ingester-3',
+    run: async (cluster, backends, lengthMs) => {
+      backends.s3.fault = 'error';
+      await sleep(lengthMs / 6); // until there are flushes that wait
+      await cluster.end('ingester-3', 'SIGKILL');
+      await sleep(lengthMs / 6);
+      backends.s3.fault = 'none';
+      await cluster.restart('ingester-3');
+    },
+  },
+  {
+    name: 'network of ingester-1 cut and SIGKILL distributor-1, compactor-1',
+    run: async (cluster, _, lengthMs) => {
+      cluster.cut('ingester-1');
+      await Promise.all(['distributor-1', 'compactor-1'].map((member) => cluster.end(member, 'SIGKILL')));
+      await sleep(lengthMs / 2);
+      cluster.mend('ingester-1');
+      await Promise.all(['distributor-1', 'compactor-1'].map((member) => cluster.restart(member)));
+    },
+  },
 ];
 
 interface Row {
@@ -130,6 +197,11 @@ try {
     await lookAt(() => verifyRound(url, baseNs, round, { acknowledged: written.get(round)!, open: [] }));
   }
   print();
+  // What writes first, so that nothing is on its way any more.
+  for (const target of ['distributor', 'ingester', 'query-frontend', 'querier', 'compactor,ruler']) {
+    await Promise.all(cluster.names(target).map((name) => cluster!.end(name, 'SIGTERM')));
+  }
+  await lookAt(() => lookAtStore(cluster!));
 } catch (error: unknown) {
   problems.push(String(error instanceof Error ? (error.stack ?? error.message) : error));
   for (const name of cluster?.names() ?? []) {
@@ -175,6 +247,22 @@ async function underLoad(running: Cluster, fault: Fault, round: number): Promise
   };
 }
 
+/** Throws when the store has lost or doubled lines. */
+async function lookAtStore(stopped: Cluster): Promise<number> {
+  const store = await backends.openStore(stopped.bucket);
+  try {
+    const found = await checkStored(store, { baseNs, batches: [...written.values()].flat() });
+    const { lines, copiesBefore, segmentsBefore, segmentsAfter } = found;
+    console.log(
+      `${lines} lines stored once each, in ${segmentsAfter} segments; before the last compaction ` +
+        `${copiesBefore.toFixed(2)} times, in ${segmentsBefore}`,
+    );
+    return lines;
+  } finally {
+    store.close();
+  }
+}
+
 /** Undefined, with the problem noted, when lines are missing or doubled. */
 async function lookAt(look: () => Promise<number>): Promise<number | undefined> {
   try {
@@ -198,5 +286,5 @@ function print(): void {
   }
   const total = rows.reduce((all, row) => all + row.acknowledged, 0);
   const missing = problems.filter((text) => /missing|twice|unknown/.test(text)).length;
-  console.log(`\n${total} lines acknowledged; rounds with lines lost or doubled: ${missing}`);
+  console.log(`\n${total} lines acknowledged; rounds whose queries lost or doubled lines: ${missing}`);
 }
