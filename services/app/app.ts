@@ -174,6 +174,7 @@ export class App {
     const losses = host.services.has('distributor') ? undefined : new DiscardMetrics(host.registry);
     this.#ingester = new IngesterPart(host, {
       id: ring.id,
+      members: ring.members.ingester,
       store: storage.store,
       pool: storage.pool,
       catalog: reads?.catalog ?? null,
@@ -186,19 +187,12 @@ export class App {
     return this.#ingester;
   }
 
-  /**
-   * Others know of this ingester while it reads its log: what it holds is missing elsewhere. It leaves for good only with
-   * everything stored; else it stays known, and queries count it among those that are away.
-   */
+  /** Others know of this ingester while it reads its log: what it holds is missing elsewhere. */
   async #joinAsIngester(host: Host, ring: RingPart, part: IngesterPart, grpcPort: number): Promise<void> {
-    const members = ring.members.ingester;
-    host.onStop('ingester', async (deadlineMs) => {
-      const isStored = await part.stop(deadlineMs);
-      if (isStored) await members.unregister(ring.id);
-    });
+    host.onStop('ingester', (deadlineMs) => part.stop(deadlineMs));
     await ring.join('ingester', 'JOINING', grpcPort);
     await part.ingester.start();
-    await members.setState(ring.id, 'ACTIVE');
+    await ring.members.ingester.setState(ring.id, 'ACTIVE');
   }
 
   #statusRoutes(host: Host, ring: RingPart, findsPatterns: boolean): Route[] {

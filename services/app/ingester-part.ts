@@ -5,6 +5,7 @@ import { type Config, directoriesOf } from '../config/index.ts';
 import { type IngesterControl, ingesterRoutes, type Route } from '../http/index.ts';
 import { defaultIngesterConfig, Ingester, type IngesterConfig, type IngesterOptions } from '../ingester/index.ts';
 import { type PatternConfig, PatternIngester } from '../patterns/index.ts';
+import type { Registration } from '../ring/index.ts';
 import { IngesterService } from '../rpc/ingester-service.ts';
 import { CatalogSink } from '../segment-sink.ts';
 import { ShutdownMarker } from '../shutdown-marker.ts';
@@ -13,6 +14,8 @@ import type { StoragePart } from './storage-part.ts';
 
 export interface IngesterPartOptions extends Pick<StoragePart, 'store' | 'pool'> {
   readonly id: string;
+  /** The ring of ingesters. */
+  readonly members: Pick<Registration, 'setState' | 'unregister'>;
   /** Null where this process answers no queries. */
   readonly catalog: SegmentCatalog | null;
   readonly share: NonNullable<IngesterOptions['share']>;
@@ -27,13 +30,15 @@ export class IngesterPart {
   /** For the other processes of the installation. */
   readonly service: IngesterService;
   readonly #host: Host;
+  readonly #members: IngesterPartOptions['members'];
   readonly #sink: CatalogSink;
   readonly #marker: ShutdownMarker;
-  #stopping: Promise<boolean> | undefined;
+  #stopping: Promise<void> | undefined;
 
   /** `catalog`: of this process, if it answers queries. */
-  constructor(host: Host, { id, store, catalog, pool, share, onDiscarded }: IngesterPartOptions) {
+  constructor(host: Host, { id, members, store, catalog, pool, share, onDiscarded }: IngesterPartOptions) {
     this.#host = host;
+    this.#members = members;
     this.#sink = new CatalogSink(store, catalog, host.clock);
     const { config, limits, clock, registry } = host;
     const directories = directoriesOf(config);
@@ -91,6 +96,7 @@ export class IngesterPart {
       prepareShutdown: (prepared) => this.#marker.set(prepared),
       isStopping: () => this.isStopped || isStopping(),
       shutdown: async (flush) => {
+        await this.#members.setState(this.ingester.id, 'LEAVING'); // nobody is to push here any more
         await this.stop(flush ? this.#host.config.server.graceful_shutdown_timeout : 0);
         await this.#marker.set(false);
       },
@@ -100,12 +106,17 @@ export class IngesterPart {
   }
 
   /**
-   * As `Ingester.stop`. Who asks for it again waits for the same end: the workers and the process must outlive what is
-   * being stored.
+   * As `Ingester.stop`. It leaves the ring for good only with everything stored; else it stays known, and queries count it
+   * among those that are away. Who asks for it again waits for the same end: the workers and the process must outlive
+   * what is being stored.
    */
-  stop(deadlineMs: number): Promise<boolean> {
-    this.#stopping ??= this.ingester.stop(deadlineMs);
+  stop(deadlineMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(deadlineMs);
     return this.#stopping;
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    if (await this.ingester.stop(deadlineMs)) await this.#members.unregister(this.ingester.id);
   }
 }
 

@@ -27,6 +27,8 @@ export interface LoadOptions {
   readonly clients: number;
   readonly round: number;
   readonly baseNs: bigint;
+  /** Ends the clients whatever was acknowledged. */
+  readonly giveUp?: AbortSignal;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function pushUntil(
     for (let from = 0; !signal.aborted; from += BATCH_LINES) {
       const batch: Batch = { round, client: number, from, to: from + BATCH_LINES };
       while (!(await push(options, batch, turn, errors))) {
+        options.giveUp?.throwIfAborted();
         turn++;
         await sleep(RETRY_MS);
       }
