@@ -7,6 +7,7 @@
  * Index 0 is absence, index i the i-th value. With HEX_VALUES in `lengthWidth` all values are of digits 0 to 9 and a to f,
  * two of them in each stored byte (trace ids: zstd needs a tenth more for them); lengths are then those of the stored bytes.
  */
+import type { MetadataColumn } from '../../logql/source.ts';
 import type { ColumnMemory } from './column-memory.ts';
 import { CorruptBlockError } from './corrupt-block-error.ts';
 import type { RawMetadataColumn } from './metadata-columns.ts';
@@ -66,11 +67,12 @@ function hexByte(source: Uint8Array, at: number): number {
 
 /** Values as text: bytes that are not UTF-8 come out as U+FFFD. `position` is where the column lies, for errors. */
 export function decodeMetadataColumn(
+  name: string,
   raw: Buffer,
   rowCount: number,
   position: number,
   memory: ColumnMemory,
-): { values: string[]; indexes: Uint32Array } {
+): MetadataColumn {
   if (raw.length < HEAD_BYTES) throw new CorruptBlockError('metadata cut short', position);
   const valueCount = raw.readUInt32LE(0);
   const lengthWidth = raw[4]! & ~HEX_VALUES;
@@ -88,14 +90,39 @@ export function decodeMetadataColumn(
   let maxIndex = 0;
   for (let r = 0; r < rowCount; r++) if (indexes[r]! > maxIndex) maxIndex = indexes[r]!;
   if (maxIndex > valueCount) throw new CorruptBlockError('metadata names a value that is not there', position);
-  const values: string[] = [''];
   let at = valuesAt;
-  for (let v = 0; v < valueCount; v++) {
-    const end = at + lengths[v]!;
-    if (end > raw.length) throw new CorruptBlockError('metadata values cut short', position);
-    values.push(raw.toString(text, at, end));
-    at = end;
-  }
+  for (let v = 0; v < valueCount; v++) at += lengths[v]!;
+  if (at > raw.length) throw new CorruptBlockError('metadata values cut short', position);
   if (at !== raw.length) throw new CorruptBlockError('metadata longer than its values', position);
-  return { values, indexes };
+  return new DecodedColumn(name, indexes, raw.subarray(valuesAt), lengths, text);
+}
+
+/** Makes its values when they are asked for: most blocks of a query with filters have no row that is shown. */
+class DecodedColumn implements MetadataColumn {
+  readonly name: string;
+  readonly indexes: Uint32Array;
+  readonly #bytes: Buffer;
+  readonly #lengths: Uint32Array;
+  readonly #text: 'utf8' | 'hex';
+  #values: string[] | null = null;
+
+  constructor(name: string, indexes: Uint32Array, bytes: Buffer, lengths: Uint32Array, text: 'utf8' | 'hex') {
+    this.name = name;
+    this.indexes = indexes;
+    this.#bytes = bytes;
+    this.#lengths = lengths;
+    this.#text = text;
+  }
+
+  get values(): readonly string[] {
+    if (this.#values !== null) return this.#values;
+    const values: string[] = [''];
+    let at = 0;
+    for (const length of this.#lengths) {
+      values.push(this.#bytes.toString(this.#text, at, at + length));
+      at += length;
+    }
+    this.#values = values;
+    return values;
+  }
 }

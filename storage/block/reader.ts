@@ -77,10 +77,7 @@ export class BlockReader {
     const metadata: MetadataColumn[] = [];
     for (const place of this.#places) {
       if (place.kind !== KIND_METADATA || !isWanted(place, want)) continue;
-      metadata.push({
-        name: place.name,
-        ...decodeMetadataColumn(this.#read(place, memory), rowCount, place.offset, memory),
-      });
+      metadata.push(decodeMetadataColumn(place.name, this.#read(place, memory), rowCount, place.offset, memory));
     }
     metadata.sort((a, b) => (a.name < b.name ? -1 : 1));
     const bytes = want.lines ? this.#lines(memory) : null;
