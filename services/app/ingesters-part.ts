@@ -3,7 +3,7 @@ import type { SegmentCatalog } from '../../storage/index/index.ts';
 import type { Config } from '../config/index.ts';
 import type { CatalogKeeper } from '../querier/catalog-keeper.ts';
 import { IngesterSet, onlyIngester } from '../querier/ingester-set.ts';
-import type { MemberStatus } from '../ring/index.ts';
+import type { MemberStatus, Membership } from '../ring/index.ts';
 import type { GrpcClientTls } from '../rpc/grpc-client-tls.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { IngesterPool } from '../rpc/ingester-pool.ts';
@@ -56,7 +56,11 @@ export async function connectIngesters(
     registry,
   });
   pool.start();
-  host.onStop('ingester clients', () => pool.stop());
+  const unfollow = onEachStart(membership, ({ id, address }) => pool.renew(id, address));
+  host.onStop('ingester clients', async () => {
+    unfollow();
+    await pool.stop();
+  });
   let version = -1;
   let members: ReadonlyMap<string, MemberStatus> = new Map();
   const client = (id: string): IngesterClient | undefined => {
@@ -78,6 +82,17 @@ export async function connectIngesters(
       ...(keeper && { catalog: keeper }),
     });
   return { client, rows };
+}
+
+/** Calls `onStart` when a member begins to take pushes. The returned function ends that. */
+function onEachStart(membership: Membership, onStart: (member: MemberStatus) => void): () => void {
+  const activeOnes = () => membership.all().filter(({ state }) => state === 'ACTIVE');
+  let active = new Set(activeOnes().map(({ id }) => id));
+  return membership.onChange(() => {
+    const now = activeOnes();
+    for (const member of now) if (!active.has(member.id)) onStart(member);
+    active = new Set(now.map(({ id }) => id));
+  });
 }
 
 /** Of one message to an ingester: half of what its server takes leaves room for one line too many. */

@@ -91,30 +91,6 @@ describe('pushing to an ingester', () => {
     assert.deepEqual(await recentOf(ingester, ANY, 'other'), []);
   });
 
-  it('answers no question before it has read its log: rows would be missing', async () => {
-    const before = await started();
-    await push(before, numbered(0, 3));
-    sink.before = () => {
-      throw new Error('the store is down');
-    };
-    await before.stop(0);
-    const ingester = new Ingester(ingesterOptions(directory, sink, clock));
-    running.push(ingester);
-    const asked = { tenant: 't', matchers: ANY, ...ALL_TIME };
-    const questions = [
-      () => ingester.recent(asked),
-      () => ingester.stats(asked),
-      () => ingester.series(asked),
-      () => ingester.labelNames(asked),
-      () => ingester.labelValues('app', asked),
-    ];
-    for (const ask of questions) await assert.rejects(ask(), { code: 'unavailable' });
-    const starting = ingester.start();
-    for (const ask of questions) await assert.rejects(ask(), { code: 'unavailable' });
-    await starting;
-    assert.equal((await recentOf(ingester)).length, 3);
-  });
-
   it('finds streams by any matcher', async () => {
     const ingester = await started();
     const streams = ['{app="a", env="dev"}', '{app="a", env="prod"}', '{app="b"}', '{app="c", env="dev"}'];

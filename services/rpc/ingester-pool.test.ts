@@ -119,6 +119,22 @@ describe('the pool of clients', () => {
       'a push to the new process',
     );
   });
+
+  it('uses an ingester at once of which it is told that it has started again', async (t) => {
+    const first = await serve(taking);
+    const { pool, clock, logged } = poolOf(t, { healthTimeoutMs: 20 });
+    const { address } = first;
+    const before = pool.client('i', address);
+    await before.push(BATCH);
+    await first[Symbol.asyncDispose]();
+    await clock.advance(15_000);
+    await until(() => logged.length === 1, 'two checks');
+    await using _second = await serve(taking, {}, {}, { port: Number(address.split(':')[1]) });
+    await assert.rejects(pool.client('i', address).push(BATCH), isUnavailable(/answers no health check/));
+    pool.renew('i', address);
+    await pool.client('i', address).push(BATCH);
+    pool.renew('nobody', address);
+  });
 });
 
 describe('mutual TLS', () => {

@@ -101,6 +101,15 @@ export class IngesterPool {
     for (const [key, entry] of this.#entries) if (!members.has(key)) this.#drop(entry);
   }
 
+  /**
+   * The member has started again: what was found out of it before, and the connection, are of the process before. Without
+   * this it would be left out until its next health check, in a time in which others may be restarted.
+   */
+  renew(id: string, address: string): void {
+    const entry = this.#entries.get(keyOf(id, address));
+    if (entry !== undefined) this.#drop(entry);
+  }
+
   /** New connections are made with this; calls under way come to their end on the old ones. Throws when it cannot be used. */
   replaceTls(tls: GrpcClientTls): void {
     channelSecurity(tls, '');
