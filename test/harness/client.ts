@@ -42,9 +42,13 @@ export class TestClient {
   readonly url: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(url: string, tenant?: string) {
+  /** `token`: what it shows where users are asked for. */
+  constructor(url: string, tenant?: string, token?: string) {
     this.url = url;
-    this.#headers = tenant === undefined ? {} : { 'X-Scope-OrgID': tenant };
+    this.#headers = {
+      ...(tenant !== undefined && { 'X-Scope-OrgID': tenant }),
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+    };
   }
 
   async push(streams: readonly PushedStream[], signal?: AbortSignal): Promise<Answer> {
