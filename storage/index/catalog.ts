@@ -87,6 +87,8 @@ export class SegmentCatalog {
   #replaced = new Set<string>();
   /** What has been replaced here since each listing under way began: it may not have seen that. */
   readonly #listings = new Set<Set<string>>();
+  /** The listing under way, or the last one. */
+  #refreshing: Promise<void> = Promise.resolve();
   /** Notes of what replaced what, as last read: they do not change. */
   #notes: ReadonlyMap<string, Replacement> = new Map();
 
@@ -104,9 +106,16 @@ export class SegmentCatalog {
 
   /**
    * Lists the store again, for processes that do not write themselves: segments that appeared are added, those that
-   * were there before the listing and are not in it are removed. Throws ObjectStoreError.
+   * were there before the listing and are not in it are removed. One listing at a time: an earlier one that ends later
+   * would bring back what has been replaced since. Throws ObjectStoreError.
    */
-  async refresh(signal?: AbortSignal): Promise<void> {
+  refresh(signal?: AbortSignal): Promise<void> {
+    const done = this.#refreshing.then(() => this.#refresh(signal));
+    this.#refreshing = done.catch(() => {}); // told to who asked for it
+    return done;
+  }
+
+  async #refresh(signal?: AbortSignal): Promise<void> {
     const missing = new Set(this.#segments.keys());
     const found = await this.#list(signal);
     for (const { key } of found) missing.delete(key);
@@ -118,12 +127,13 @@ export class SegmentCatalog {
   /**
    * Reads what has replaced what, without listing segments: much cheaper than `refresh`. Replaced segments must be hidden
    * before their objects are removed, so this must succeed more often than the compactor's time of grace, and after a
-   * pause that was longer only `refresh` will do: notes of that time may be gone. Throws ObjectStoreError.
+   * pause that was longer only `refresh` will do: notes of that time may be gone. A note counts only with its outputs in
+   * the store, as in a listing. Throws ObjectStoreError.
    */
   async refreshReplaced(signal?: AbortSignal): Promise<void> {
     for (const note of await this.#readNotes(signal)) {
       if (note.kind === 'claim' || note.sources.every((source) => this.#replaced.has(source))) continue;
-      if (!note.isEarly || (await this.#areThere(note.outputs, signal))) this.replace(note.sources, note.outputs);
+      if (await this.#areThere(note.outputs, signal)) this.replace(note.sources, note.outputs);
     }
   }
 

@@ -17,10 +17,15 @@ class CountingStore extends MemoryStore {
   lists: string[] = [];
   /** Runs when a listing of segments is about to end. */
   atEndOfList: (() => void) | null = null;
+  /** What notes there are is told only after this. */
+  gate: Promise<void> | null = null;
 
   override async *list(prefix: string): AsyncGenerator<ObjectEntry> {
     this.lists.push(prefix);
-    yield* super.list(prefix);
+    const found: ObjectEntry[] = [];
+    for await (const entry of super.list(prefix)) found.push(entry);
+    if (!prefix.startsWith('segments/')) await this.gate;
+    yield* found;
     if (prefix.startsWith('segments/')) this.atEndOfList?.();
   }
 }
@@ -65,6 +70,49 @@ describe('a catalog that others write to', () => {
     await put(5);
     await catalog.refreshReplaced();
     assert.deepEqual(shown(), [1, 5]);
+  });
+
+  it('shows the sources as long as an output is missing: somebody took it back who thought the work had ended', async () => {
+    const { catalog, put, note, shown } = await setUp(1, 2);
+    await put(4);
+    const outputs = [keyOf(4), keyOf(5)];
+    await note(4, { kind: 'replacement', sources: [keyOf(1), keyOf(2)], outputs, isEarly: false });
+    for (const look of [() => catalog.refreshReplaced(), () => catalog.refresh()]) {
+      await look();
+      assert.deepEqual(shown(), [1, 2]);
+    }
+    await put(5);
+    await catalog.refreshReplaced();
+    assert.deepEqual(shown(), [4, 5]);
+  });
+
+  it('shows nothing again that another process replaced while two were listing', async () => {
+    const { catalog, put, note, shown, store } = await setUp(1);
+    const gate = Promise.withResolvers<void>();
+    store.atEndOfList = () => {
+      store.gate = gate.promise;
+    };
+    const first = catalog.refresh();
+    await new Promise((resolve) => setImmediate(resolve));
+    store.atEndOfList = null;
+    await put(4);
+    await note(4, { kind: 'replacement', sources: [keyOf(1)], outputs: [keyOf(4)], isEarly: false });
+    store.gate = null;
+    const second = catalog.refresh();
+    await new Promise((resolve) => setImmediate(resolve));
+    gate.resolve();
+    await Promise.all([first, second]);
+    assert.deepEqual(shown(), [4]);
+  });
+
+  it('lists again after a listing that failed', async () => {
+    const { catalog, put, shown, store } = await setUp(1);
+    store.gate = Promise.reject(new Error('down'));
+    await assert.rejects(catalog.refresh(), { message: 'down' });
+    store.gate = null;
+    await put(2);
+    await catalog.refresh();
+    assert.deepEqual(shown(), [1, 2]);
   });
 
   it('does not show again what others stand for, whoever tells of it', async () => {
