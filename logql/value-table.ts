@@ -153,9 +153,16 @@ export class ValueTable {
     return number;
   }
 
-  #growSlots(): void {
+  /** Makes room for so many more values at once. */
+  reserve(count: number): void {
+    let length = this.#slots.length;
+    while (4 * (this.length + count) > length) length *= 2;
+    if (length > this.#slots.length) this.#growSlots(length);
+  }
+
+  #growSlots(length = 4 * this.#slots.length): void {
     const old = this.#slots;
-    const slots = new Uint32Array(4 * old.length);
+    const slots = new Uint32Array(length);
     const mask = slots.length - 1;
     for (let from = 0; from < old.length; from += 2) {
       if (old[from + 1] === 0) continue;

@@ -31,6 +31,7 @@ export class MergedGroups {
     }
     const numbers = new Uint32Array(lengths.length);
     this.#name = name;
+    this.#values.reserve(lengths.length);
     let from = 0;
     for (let i = 0; i < lengths.length; i++) {
       numbers[i] = this.#numberOfValue(text, from, from + lengths[i]!);
