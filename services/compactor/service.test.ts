@@ -7,7 +7,8 @@ import { headOf } from '../../storage/block/testing/heads.ts';
 import { findOverlaps, mergeSegments } from '../../storage/compaction/index.ts';
 import { MemoryStore } from '../../test/faults/memory-store.ts';
 import { defaultLimits } from '../config/limits.ts';
-import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import type { RecentStream } from '../rpc/ingester.ts';
+import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { expiryOf } from './retention.ts';
 import type { SegmentMerger } from './service.ts';
 import { flush, HOUR_MS, NOON_MS, rowsIn, startOver, TestClock } from './testing/setup.ts';
@@ -199,7 +200,7 @@ describe('Compactor', () => {
     let recent: RecentStream[] = [
       { labels: [['app', 'web']], blocks: encodeBlocks(headOf(rowsAt(NOON_MS - 1000, 1))), heads: [] },
     ];
-    const ingester = { recent: async () => recent } as unknown as IngesterClient;
+    const ingester = ingesterOf(async () => recent);
     const config = { retentionEnabled: true, cancelPeriodMs: 0 };
     const { requests, compactor } = await startOver(store, clock, { config, ingesters: [ingester] });
     await requests.add({ tenant: 'team-a', query: '{app="web"}', startMs: NOON_MS - 5000, endMs: NOON_MS });

@@ -11,9 +11,8 @@ import {
   type SegmentCatalog,
 } from '../../storage/index/index.ts';
 import type { ObjectStore } from '../../storage/objectstore/index.ts';
-import { headRef } from '../../storage/scan/units.ts';
 import type { LimitsProvider } from '../config/limits.ts';
-import type { IngesterClient, RecentStream } from '../rpc/ingester.ts';
+import type { IngesterClient } from '../rpc/ingester.ts';
 import { SEGMENT_NAMED_MS } from '../rpc/recent-rows.ts';
 import type { CompactorConfig } from './config.ts';
 import type { DeleteRequest } from './delete-request.ts';
@@ -358,16 +357,10 @@ export class Compactor {
     { expr, rule: { startNs, endNs } }: KnownRequest,
   ): Promise<boolean> {
     const asked = { tenant, matchers: expr.matchers, startNs, endNs };
-    const isRecent = ({ blocks, heads }: RecentStream) =>
-      blocks.length > 0 ||
-      heads.some((head) => {
-        const ref = headRef(head);
-        return ref !== null && ref.minNs <= endNs && ref.maxNs >= startNs;
-      });
     const answers = await Promise.all(
       ingesters.map(async (ingester) => {
         try {
-          return (await ingester.recent(asked, this.#stopping.signal)).some(isRecent);
+          return (await ingester.stats(asked, this.#stopping.signal)).rows > 0;
         } catch (err: unknown) {
           if (this.#stopping.signal.aborted) throw err;
           const fields = { ingester: ingester.id, tenant, err };
