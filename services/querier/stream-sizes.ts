@@ -80,9 +80,9 @@ export async function measureStreams(
 
 /** What the index knows exactly; null when rows must be looked at. `bucket`: the first that the unit may reach into. */
 function knownSize(unit: ScanUnit, bucket: number, times: TimeBuckets): SizeCell | null {
-  const { blocks, deletes, minNs, maxNs } = unit;
+  const { blocks, others, deletes, minNs, maxNs } = unit;
   const block = blocks[0]!;
-  if (blocks.length > 1 || deletes !== undefined || block.kind === 'head') return null;
+  if (blocks.length > 1 || others !== undefined || deletes !== undefined || block.kind === 'head') return null;
   if (times.startsNs[bucket]! > minNs || times.endsNs[bucket]! < maxNs) return null;
   return { bucket, rows: block.rowCount, bytes: block.lineBytes + block.metadataBytes };
 }

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { blocksToCompare, encodeBlocks, headToColumns, openBlock, overlappingDuplicates } from './index.ts';
+import {
+  blocksToCompare,
+  encodeBlocks,
+  headToColumns,
+  markDuplicates,
+  openBlock,
+  overlappingDuplicates,
+  shareTime,
+} from './index.ts';
 import { arbitraryRows } from './testing/arbitrary-rows.ts';
 import { headOf, rowTexts, type TestRow } from './testing/heads.ts';
 
@@ -67,3 +75,30 @@ describe('overlappingDuplicates', () => {
     assert.deepEqual(overlappingDuplicates([unread('abc'), unread('xyz')]), [null, Uint8Array.of(1)]);
   });
 });
+
+describe('markDuplicates', () => {
+  it('agrees, block by block, with what is marked in all at once, and marks only where times are shared', () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryRows, { minLength: 2, maxLength: 4 }), (groups) => {
+        const blocks = groups.map((rows, g) =>
+          g % 2 ? headColumns([...rows, ...groups[0]!.slice(0, 2)]) : blockColumns(rows),
+        );
+        const later = blocks.at(-1)!;
+        let mask: Uint8Array | null = null;
+        for (const earlier of blocks.slice(0, -1)) {
+          const times = new Set(timesOf(earlier));
+          const isShared = timesOf(later).some((ns) => times.has(ns));
+          assert.equal(shareTime(earlier, later), isShared);
+          assert.equal(shareTime(later, earlier), isShared);
+          if (!isShared) assert.equal(markDuplicates(earlier, later, null), null);
+          mask = markDuplicates(earlier, later, mask);
+        }
+        assert.deepEqual(mask, overlappingDuplicates(blocks).at(-1));
+      }),
+    );
+  });
+});
+
+function timesOf({ baseNs, offsetsNs }: ReturnType<typeof headColumns>): bigint[] {
+  return Array.from(offsetsNs, (offset) => baseNs + BigInt(offset));
+}

@@ -28,6 +28,33 @@ export function blocksToCompare(blocks: readonly BlockColumns[]): Set<number> {
   return places;
 }
 
+/**
+ * Marks rows of `later` that `earlier` has in `mask`, which is made when it is needed; null when there are none. The same
+ * is demanded of the two as by `overlappingDuplicates`, with which this agrees.
+ */
+export function markDuplicates(earlier: BlockColumns, later: BlockColumns, mask: Uint8Array | null): Uint8Array | null {
+  for (const { shift } of overlappingPairs([earlier, later])) return markShared(earlier, later, shift, mask);
+  return mask;
+}
+
+/** Whether some row of one block has the time of one of the other. Looks at nothing but times. */
+export function shareTime(a: BlockColumns, b: BlockColumns): boolean {
+  for (const { shift } of overlappingPairs([a, b])) {
+    const { offsetsNs: timesA, rowCount: countA } = a;
+    const { offsetsNs: timesB, rowCount: countB } = b;
+    const first = timesB[0]! - timesA[0]! - shift; // what a time of b has more than an equal one of a
+    let rowA = lowerBound(timesA, countA, timesB[0]! - first);
+    let rowB = lowerBound(timesB, countB, timesA[0]! + first);
+    while (rowA < countA && rowB < countB) {
+      const difference = timesA[rowA]! + first - timesB[rowB]!;
+      if (difference === 0) return true;
+      if (difference < 0) rowA++;
+      else rowB++;
+    }
+  }
+  return false;
+}
+
 interface OverlappingPair {
   /** Places of the earlier and the later block. */
   readonly j: number;

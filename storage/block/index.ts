@@ -1,6 +1,6 @@
 export { type ColumnMemory, ReusedMemory } from './column-memory.ts';
 export { CorruptBlockError } from './corrupt-block-error.ts';
-export { blocksToCompare, overlappingDuplicates } from './duplicates.ts';
+export { blocksToCompare, markDuplicates, overlappingDuplicates, shareTime } from './duplicates.ts';
 export { type BlockLimits, defaultBlockLimits, encodeBlocks } from './encode.ts';
 export { headToColumns } from './head-columns.ts';
 export { decodeMetadataSet, encodeMetadataSet, type MetadataPairs } from './metadata-set.ts';

@@ -4,26 +4,40 @@ import {
   blocksToCompare,
   CorruptBlockError,
   headToColumns,
+  markDuplicates,
   openBlock,
   overlappingDuplicates,
   ReusedMemory,
+  shareTime,
   type WantedColumns,
 } from '../block/index.ts';
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
+import { type ArrivedBlock, overlap } from './chains.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit, StoredBlockRef } from './units.ts';
 
 export interface OpenBlock {
   readonly columns: BlockColumns;
-  /** Rows that stand in an earlier block of the unit too or that were deleted, 1 each; null when there are none. */
+  /** Rows that stand in an earlier block of the stream too or that were deleted, 1 each; null when there are none. */
   readonly duplicates: Uint8Array | null;
+  /** Grows in order of arrival, among the blocks of a stream whose times overlap. */
+  readonly sequence: number;
 }
 
 const WHOLE: WantedColumns = { lines: true, metadata: null };
 const ALL_BUT_LINES: WantedColumns = { lines: false, lengths: true, metadata: null };
+const TIMES: WantedColumns = { lines: false, lengths: false, metadata: new Set() };
 /** Delete requests whose stages a thread keeps compiled. */
 const MAX_COMPILED_DELETES = 100;
+
+interface Opened {
+  readonly ref: BlockRef;
+  readonly sequence: number;
+  columns: BlockColumns;
+  /** Its lines were needed and cannot be read. */
+  isLost: boolean;
+}
 
 /**
  * Opens the blocks of units, wherever they lie, and counts what it read. A block that is corrupt or gone is counted and
@@ -34,7 +48,8 @@ export class BlockSource {
   /** By id of the request, the latest used last. */
   readonly #deletes = new Map<string, CompiledDelete>();
   readonly #memory = new ReusedMemory();
-  readonly #read = (length: number): Uint8Array => this.#memory.bytes(length);
+  /** For blocks that are compared with those of a unit, one at a time. */
+  readonly #otherMemory = new ReusedMemory();
 
   constructor(store: ObjectStore) {
     this.#store = store;
@@ -48,9 +63,10 @@ export class BlockSource {
     const isPlain = deletes.every(({ stages }) => stages.length === 0);
     const blocks = await this.#open(unit, isPlain ? wanted : { lines: true, metadata: null }, stats);
     const compiled = deletes.map((rule) => this.#compiled(rule));
-    return blocks.map(({ columns, duplicates }) => ({
+    return blocks.map(({ columns, duplicates, sequence }) => ({
       columns,
       duplicates: deletedRows(columns, unit.labels, compiled, duplicates),
+      sequence,
     }));
   }
 
@@ -63,56 +79,87 @@ export class BlockSource {
   }
 
   async #open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
-    if (unit.blocks.length === 1) {
-      const columns = await this.#columns(unit.blocks[0]!, wanted, stats);
-      return columns ? [{ columns, duplicates: null }] : [];
+    const { blocks, arrivals, others = [] } = unit;
+    if (blocks.length === 1 && others.length === 0) {
+      const columns = await this.#columns(blocks[0]!, wanted, stats);
+      return columns ? [{ columns, duplicates: null, sequence: arrivals?.[0] ?? 0 }] : [];
     }
-    const all = wanted.lines
-      ? await this.#whole(unit.blocks, stats)
-      : await this.#wholeWhereCompared(unit.blocks, stats);
-    const masks = overlappingDuplicates(all);
-    return all.map((columns, i) => {
-      const duplicates = masks[i] ?? null;
+    const opened: Opened[] = [];
+    for (const [i, ref] of blocks.entries()) {
+      // What opening costs for a head is its order, and its lines come with that.
+      const columns = await this.#columns(ref, wanted.lines || ref.kind === 'head' ? WHOLE : ALL_BUT_LINES, stats);
+      if (columns) opened.push({ ref, sequence: arrivals?.[i] ?? i, columns, isLost: false });
+    }
+    // Neighbours often meet in one timestamp, so that all blocks of a stream hang together, and share nothing.
+    const compared = wanted.lines ? new Set<number>() : blocksToCompare(opened.map(({ columns }) => columns));
+    for (const place of compared) await this.#readLines(opened[place]!, stats);
+    const left = opened.filter(({ isLost }) => !isLost);
+    const masks = overlappingDuplicates(left.map(({ columns }) => columns));
+    for (const other of others) await this.#compare(left, masks, other, stats);
+    return left.flatMap(({ columns, sequence, isLost }, i) => {
+      if (isLost) return [];
+      const duplicates = masks[i]!;
       if (duplicates) for (const duplicate of duplicates) stats.duplicates += duplicate;
-      return { columns, duplicates };
+      return [{ columns, sequence, duplicates }];
     });
   }
 
-  async #whole(blocks: readonly BlockRef[], stats: ScanStats): Promise<BlockColumns[]> {
-    const all: BlockColumns[] = [];
-    for (const block of blocks) {
-      const columns = await this.#columns(block, WHOLE, stats);
-      if (columns) all.push(columns);
+  /** Marks the rows of `opened` that `other`, a block of another unit, has and that arrived there before. */
+  async #compare(
+    opened: readonly Opened[],
+    masks: (Uint8Array | null)[],
+    other: ArrivedBlock,
+    stats: ScanStats,
+  ): Promise<void> {
+    const { block, arrival } = other;
+    const places = opened.keys().filter((i) => {
+      const { ref, sequence, isLost } = opened[i]!;
+      return !isLost && sequence > arrival && overlap(ref, block);
+    });
+    this.#otherMemory.reset();
+    try {
+      const columnsOf = await this.#other(block, ALL_BUT_LINES, stats);
+      const times = columnsOf(TIMES);
+      const meeting = [...places].filter((i) => shareTime(times, opened[i]!.columns));
+      if (meeting.length === 0) return;
+      const unread = columnsOf(ALL_BUT_LINES);
+      const alike = meeting.filter((i) => markDuplicates(unread, opened[i]!.columns, null) !== null);
+      if (alike.length === 0) return;
+      const whole = (await this.#other(block, WHOLE, stats))(WHOLE);
+      for (const i of alike) {
+        await this.#readLines(opened[i]!, stats);
+        masks[i] = markDuplicates(whole, opened[i]!.columns, masks[i]!);
+      }
+    } catch (error: unknown) {
+      // What is wrong with it is counted where its own rows are looked at: it has none to compare.
+      if (!isDamage(error)) throw error;
     }
-    return all;
   }
 
-  /**
-   * For a reader that wants no lines: opens those of blocks that have rows alike in all else. Neighbours often meet in
-   * one timestamp, so that all blocks of a stream hang together, and share nothing.
-   */
-  async #wholeWhereCompared(blocks: readonly BlockRef[], stats: ScanStats): Promise<BlockColumns[]> {
-    const opened: { readonly ref: BlockRef; readonly columns: BlockColumns }[] = [];
-    for (const ref of blocks) {
-      // What opening costs for a head is its order, and its lines come with that.
-      const columns = await this.#columns(ref, ref.kind === 'head' ? WHOLE : ALL_BUT_LINES, stats);
-      if (columns) opened.push({ ref, columns });
-    }
-    const compared = blocksToCompare(opened.map(({ columns }) => columns));
-    const all: BlockColumns[] = [];
-    for (const [place, { ref, columns }] of opened.entries()) {
-      const isOpen = columns.bytes !== null || !compared.has(place);
-      const whole = isOpen ? columns : await this.#columns(ref, WHOLE, stats, true);
-      if (whole) all.push(whole);
-    }
-    return all;
+  /** What opens columns of a block of another unit. They last until the next one is opened. */
+  async #other(
+    ref: BlockRef,
+    wanted: WantedColumns,
+    stats: ScanStats,
+  ): Promise<(wanted: WantedColumns) => BlockColumns> {
+    if (ref.kind === 'head') return (columns) => headToColumns(ref.head, columns);
+    const memory = this.#otherMemory;
+    const block = ref.kind === 'memory' ? openBlock(ref.bytes) : await this.#openStored(ref, wanted, stats, memory);
+    return (columns) => block.columns(columns, memory);
+  }
+
+  async #readLines(opened: Opened, stats: ScanStats): Promise<void> {
+    if (opened.columns.bytes !== null) return;
+    const whole = await this.#columns(opened.ref, WHOLE, stats, true);
+    if (whole === null) opened.isLost = true;
+    else opened.columns = whole;
   }
 
   /** `again`: the block was counted when its other columns were opened. */
   async #columns(ref: BlockRef, wanted: WantedColumns, stats: ScanStats, again = false): Promise<BlockColumns | null> {
     try {
       if (ref.kind === 'stored') {
-        const block = await this.#openStored(ref, wanted, stats);
+        const block = await this.#openStored(ref, wanted, stats, this.#memory);
         const columns = block.columns(wanted, this.#memory);
         if (wanted.lines) stats.storedLineBytes += ref.lineBytes;
         if (again) return columns;
@@ -137,8 +184,14 @@ export class BlockSource {
   }
 
   /** Reads enough of a block for what is wanted. */
-  async #openStored(ref: StoredBlockRef, wanted: WantedColumns, stats: ScanStats): Promise<BlockReader> {
+  async #openStored(
+    ref: StoredBlockRef,
+    wanted: WantedColumns,
+    stats: ScanStats,
+    memory: ReusedMemory,
+  ): Promise<BlockReader> {
     const store = this.#store;
+    const allocate = (bytes: number): Uint8Array => memory.bytes(bytes);
     const { offset } = ref;
     let length = wanted.lines ? ref.length : ref.linesOffset;
     if (store.getSync === undefined) {
@@ -148,11 +201,11 @@ export class BlockSource {
     // Reading twice costs less than to read metadata that nobody wants; most blocks have not what is asked for by name.
     if (!wanted.lines && wanted.metadata !== null) length = Math.min(length, usualBytes(ref.rowCount, wanted));
     stats.storedReadBytes += length;
-    const block = openBlock(store.getSync(ref.segment, { offset, length }, this.#read));
+    const block = openBlock(store.getSync(ref.segment, { offset, length }, allocate));
     const needed = block.bytesFor(wanted);
     if (needed <= length) return block;
     stats.storedReadBytes += needed;
-    return openBlock(store.getSync(ref.segment, { offset, length: needed }, this.#read));
+    return openBlock(store.getSync(ref.segment, { offset, length: needed }, allocate));
   }
 }
 

@@ -40,9 +40,9 @@ export class LogScan {
       collector.openBlock(unit.minNs);
       if (collector.highestOffset < 0 || collector.lowestOffset > Number(unit.maxNs - unit.minNs)) continue;
       const blocks = await source.open(unit, wanted, stats);
-      for (let i = 0; i < blocks.length; i++) {
+      for (const block of blocks) {
         if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
-        this.#scanBlock(unit, blocks[i]!, i, collector, stats);
+        this.#scanBlock(unit, block, collector, stats);
       }
     }
     const partial = collector.partial(pipeline.groups);
@@ -54,15 +54,15 @@ export class LogScan {
    * Goes through a block in the query's direction, in growing pieces: where few stages drop rows, the limit is reached
    * long before the block's end.
    */
-  #scanBlock(unit: ScanUnit, block: OpenBlock, index: number, collector: LogCollector, stats: ScanStats): void {
-    const { columns, duplicates } = block;
+  #scanBlock(unit: ScanUnit, block: OpenBlock, collector: LogCollector, stats: ScanStats): void {
+    const { columns, duplicates, sequence } = block;
     const pipeline = this.#pipeline;
     const { limit, startNs, endNs, direction } = this.#plan;
     let from = firstRowAtOrAfter(columns, startNs);
     let to = firstRowAtOrAfter(columns, endNs);
     if (from >= to) return;
     pipeline.open(columns, unit.labels);
-    collector.openBlock(columns.baseNs, index, unit.rank);
+    collector.openBlock(columns.baseNs, sequence, unit.rank);
     const { offsetsNs } = columns;
     const backward = direction === 'backward';
     for (let piece = Math.max(256, limit * 2); from < to; piece *= 4) {

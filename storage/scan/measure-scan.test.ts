@@ -75,7 +75,7 @@ const edges = fc.array(fc.tuple(fc.nat(), fc.bigInt(-1n, 1n)), { minLength: 2, m
 describe('measureUnits', () => {
   it('counts every row once in its bucket, whatever blocks it lies in', async () => {
     await fc.assert(
-      fc.asyncProperty(parts, edges, fc.boolean(), async (given, edgesOf, isDeleting) => {
+      fc.asyncProperty(parts, edges, fc.boolean(), fc.nat(500), async (given, edgesOf, isDeleting, bytes) => {
         const objects = new Map<string, Uint8Array>();
         const all = given.flatMap(({ rows }) => rows);
         const blocks = given.flatMap(({ place, rows, again }) => [
@@ -88,7 +88,7 @@ describe('measureUnits', () => {
         spans.splice(spans.length >> 1, 1); // a gap
         const { startNs, endNs } = { startNs: times[0]!, endNs: times[0]! + 3n };
         const deletes: DeleteRule[] = isDeleting ? [{ id: 'd', startNs, endNs, stages: [] }] : [];
-        const units = groupOverlapping([['app', 'a']], blocks, null, deletes);
+        const units = groupOverlapping([['app', 'a']], blocks, null, deletes, { least: bytes, most: 2 * bytes });
         const found = await measureUnits(units, timeBuckets(spans), sourceOf(objects), running);
         const sums = spans.map(() => [0, 0]);
         found.buckets.forEach((bucket, i) => {

@@ -68,9 +68,9 @@ export class MetricScan {
   async add(unit: ScanUnit, source: BlockSource, cancel: Int32Array, stats: ScanStats): Promise<void> {
     if (this.#addsMany && this.#addUnopened(unit, stats)) return;
     const blocks = await source.open(unit, this.#wanted, stats);
-    for (let i = 0; i < blocks.length; i++) {
+    for (const block of blocks) {
       if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
-      this.#addBlock(unit, blocks[i]!, i, stats);
+      this.#addBlock(unit, block, stats);
       if (this.#maxSeries > 0 && this.#accumulator.seriesCount > this.#maxSeries) {
         this.partial(); // an error of the pipeline comes first
         throw new SeriesLimitError(this.#maxSeries);
@@ -93,10 +93,10 @@ export class MetricScan {
    * Counts the rows of a block, or their bytes, by what the index says of it: where nothing but their number and the
    * stream's labels matter, and all of them lie in one bucket. False: the block must be opened.
    */
-  #addUnopened({ labels, blocks, deletes }: ScanUnit, stats: ScanStats): boolean {
+  #addUnopened({ labels, blocks, others, deletes }: ScanUnit, stats: ScanStats): boolean {
     const [block] = blocks;
     const { needsMetadata, hasFilters } = this.#pipeline;
-    if (blocks.length !== 1 || block === undefined || block.kind === 'head') return false;
+    if (blocks.length !== 1 || others !== undefined || block === undefined || block.kind === 'head') return false;
     if (hasFilters || deletes !== undefined || this.#openEnds !== null || needsMetadata === null) return false;
     if (needsMetadata.size > 0 && (block.metadataBytes > 0 || needsMetadata.has(UNCOUNTED_NAME))) return false;
     const { minNs, maxNs, rowCount, lineBytes } = block;
@@ -120,8 +120,8 @@ export class MetricScan {
     return true;
   }
 
-  #addBlock(unit: ScanUnit, block: OpenBlock, sequence: number, stats: ScanStats): void {
-    const { columns, duplicates } = block;
+  #addBlock(unit: ScanUnit, block: OpenBlock, stats: ScanStats): void {
+    const { columns, duplicates, sequence } = block;
     const from = firstRowAtOrAfter(columns, this.#scan.readAfterNs + 1n);
     const to = firstRowAtOrAfter(columns, this.#scan.readUntilNs + 1n);
     if (from >= to) return;

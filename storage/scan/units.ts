@@ -3,6 +3,7 @@ import type { Labels } from '../../logql/labels.ts';
 import type { EncodedBlock, HeadColumns } from '../block/types.ts';
 import type { DeleteRule } from '../compaction/index.ts';
 import type { BlockPlace } from '../segment/index.ts';
+import { type ArrivedBlock, cutChain, type PieceBytes } from './chains.ts';
 
 /** Where a worker finds the rows of one block. */
 export type BlockRef = StoredBlockRef | MemoryBlockRef | HeadRef;
@@ -33,10 +34,14 @@ export interface HeadRef extends BlockBounds {
   readonly head: HeadColumns;
 }
 
+/** Pieces of chains: little beside a thread's memory, much beside what is opened twice. */
+const PIECE_BYTES: PieceBytes = { least: 8 * 1024 * 1024, most: 16 * 1024 * 1024 };
+
 /**
- * What one worker must look at together: one block of a stream, or several whose times overlap. In such a group rows
- * interleave, and a row may stand in more than one block (a retried push, a replica); it counts once.
- * `blocks` are in order of arrival: of two rows with one timestamp the one in the earlier block came first.
+ * What one worker looks at together: one block of a stream, or several whose times overlap, where rows interleave. A row may
+ * stand in more than one block (a retried push, a replica); it counts in the one that arrived first, whether that lies in
+ * this unit or in another. `blocks` are in order of arrival: of two rows with one timestamp the one in the earlier block
+ * came first. Each block is in one unit.
  */
 export interface ScanUnit {
   readonly labels: Labels;
@@ -49,6 +54,10 @@ export interface ScanUnit {
   readonly rowCount: number;
   readonly lineBytes: number;
   readonly blocks: readonly BlockRef[];
+  /** Of each block its place in the order of arrival; absent where that is its place in `blocks`. */
+  readonly arrivals?: readonly number[];
+  /** Blocks of other units that may have rows of these and arrived before them; absent when there are none. */
+  readonly others?: readonly ArrivedBlock[];
   /** Delete requests about rows of this stream; absent when there are none. */
   readonly deletes?: readonly DeleteRule[];
 }
@@ -100,47 +109,61 @@ export function headRef(head: HeadColumns): HeadRef | null {
 }
 
 /**
- * Groups a stream's blocks, given in order of arrival, into units: blocks whose times touch or overlap go together.
- * Units come out ascending in time.
+ * Groups a stream's blocks, given in order of arrival, into units: blocks whose times touch or overlap go together, pieces of
+ * about `bytes` where they are many. Units come out in order of `minNs`.
  */
 export function groupOverlapping(
   labels: Labels,
   blocks: readonly BlockRef[],
   tenant: string | null = null,
   deletes: readonly DeleteRule[] = [],
+  bytes = PIECE_BYTES,
 ): ScanUnit[] {
   const rank = streamRank(labels);
-  const order = blocks.map((block, arrival) => ({ block, arrival }));
+  const order = blocks.map((block, arrival): ArrivedBlock => ({ block, arrival }));
   order.sort((a, b) =>
     a.block.minNs < b.block.minNs ? -1 : a.block.minNs > b.block.minNs ? 1 : a.arrival - b.arrival,
   );
   const units: ScanUnit[] = [];
-  let group: typeof order = [];
-  let maxNs = 0n;
-  const close = () => {
-    if (group.length === 0) return;
-    const minNs = group[0]!.block.minNs;
-    group.sort((a, b) => a.arrival - b.arrival);
-    let rowCount = 0;
-    let lineBytes = 0;
-    for (const { block } of group) {
-      rowCount += block.rowCount;
-      lineBytes += block.lineBytes;
+  const close = (chain: readonly ArrivedBlock[]) => {
+    const pieces = chain.length === 1 ? [{ own: chain, others: [] }] : cutChain(chain, bytes);
+    for (const { own, others } of pieces) {
+      const unit = { labels, rank, tenant, ...totalsOf(own), blocks: own.map(({ block }) => block) };
+      const { minNs, maxNs } = unit;
+      const touching = deletes.filter((d) => d.startNs <= maxNs && d.endNs >= minNs);
+      units.push({
+        ...unit,
+        ...(pieces.length > 1 ? { arrivals: own.map(({ arrival }) => arrival) } : {}),
+        ...(others.length > 0 ? { others } : {}),
+        ...(touching.length > 0 ? { deletes: touching } : {}),
+      });
     }
-    const unit = { labels, rank, tenant, minNs, maxNs, rowCount, lineBytes, blocks: group.map((g) => g.block) };
-    const touching = deletes.filter((d) => d.startNs <= maxNs && d.endNs >= minNs);
-    units.push(touching.length === 0 ? unit : { ...unit, deletes: touching });
   };
+  let chain: ArrivedBlock[] = [];
+  let maxNs = 0n;
   for (const entry of order) {
-    if (group.length > 0 && entry.block.minNs <= maxNs) {
-      group.push(entry);
+    if (chain.length > 0 && entry.block.minNs <= maxNs) {
+      chain.push(entry);
       if (entry.block.maxNs > maxNs) maxNs = entry.block.maxNs;
       continue;
     }
-    close();
-    group = [entry];
+    if (chain.length > 0) close(chain);
+    chain = [entry];
     maxNs = entry.block.maxNs;
   }
-  close();
+  if (chain.length > 0) close(chain);
   return units;
+}
+
+function totalsOf(blocks: readonly ArrivedBlock[]): Pick<ScanUnit, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes'> {
+  let { minNs, maxNs } = blocks[0]!.block;
+  let rowCount = 0;
+  let lineBytes = 0;
+  for (const { block } of blocks) {
+    if (block.minNs < minNs) minNs = block.minNs;
+    if (block.maxNs > maxNs) maxNs = block.maxNs;
+    rowCount += block.rowCount;
+    lineBytes += block.lineBytes;
+  }
+  return { minNs, maxNs, rowCount, lineBytes };
 }

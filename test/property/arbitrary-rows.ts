@@ -154,3 +154,35 @@ export const rows: fc.Arbitrary<ReferenceRow[]> = fc.array(
   fc.record({ stream: fc.constantFrom(...STREAMS), timestampNs, line, metadata }),
   { minLength: 1, maxLength: 40 },
 );
+
+const fewLines = fc.constantFrom(
+  'level=error ms=3',
+  'level=info ms=10',
+  '{"level":"warn","ms":"2"}',
+  'GET / 200 250ms',
+);
+const fewTimes = fc.nat({ max: 9 }).map((n) => ORIGIN_NS + BigInt(n >> 1) * 4_000_000_000n + BigInt(n % 2));
+const fewMetadata = fc.constantFrom<Labels>([], [['pod', 'x']], [['ms', '3']]);
+
+/**
+ * Rows of one or two streams that hang together in time whatever they are cut into, as up to three replicas send them,
+ * one after the other; each lacks some rows. In order of arrival.
+ */
+export const copiedRows: fc.Arbitrary<ReferenceRow[]> = fc
+  .tuple(
+    fc.array(
+      fc.record({
+        stream: fc.constantFrom(...STREAMS.slice(0, 2)),
+        timestampNs: fewTimes,
+        line: fewLines,
+        metadata: fewMetadata,
+        missingIn: fc.nat({ max: 7 }),
+      }),
+      { minLength: 1, maxLength: 40 },
+    ),
+    fc.integer({ min: 1, max: 3 }),
+  )
+  .map(([all, copies]) =>
+    Array.from({ length: copies }, (_, copy) => all.filter(({ missingIn }) => missingIn !== copy)).flat(),
+  )
+  .filter((copied) => copied.length > 0);

@@ -83,7 +83,7 @@ export const inMemory: Engine = {
 
 /**
  * Through storage: rows arrive in pieces that become heads, blocks in memory and blocks of an object, whose times may
- * overlap; units go to several scans as they go to worker threads, whose partials are merged.
+ * overlap; chains of them are cut short, so that rows are alike in several units; units go to several scans as they go to worker threads, whose partials are merged.
  */
 export const throughBlocks: Engine = {
   name: 'heads and encoded blocks',
@@ -125,7 +125,8 @@ export const throughBlocks: Engine = {
             const filter = filters.get(ref);
             return filter === undefined || test === null || test(labels, filter, 0, filter.length);
           });
-          return groupOverlapping(labels, kept);
+          const least = 1 + 100 * (cuts.at(-1) ?? 0);
+          return groupOverlapping(labels, kept, null, [], { least, most: 2 * least });
         });
     };
     const workers = 1 + ((cuts[0] ?? 0) % 3);

@@ -10,7 +10,7 @@ import type { ReferenceRow } from '../reference/row.ts';
 import { UnspecifiedError } from '../reference/stages.ts';
 import { ReferenceMatchingError } from '../reference/vectors.ts';
 import { logQuery, metricQuery } from './arbitrary-query.ts';
-import { ORIGIN_NS, rows, SPAN_SECONDS } from './arbitrary-rows.ts';
+import { copiedRows, ORIGIN_NS, rows, SPAN_SECONDS } from './arbitrary-rows.ts';
 import { assertSameOutcome, entryText, type Outcome, outcomeOf } from './compare.ts';
 import { type Engine, inMemory, throughBlocks } from './engines.ts';
 
@@ -75,6 +75,24 @@ for (const engine of [inMemory, throughBlocks]) {
     );
   });
 }
+
+test('log queries: copies of rows in chains of blocks that are opened apart count once, in their order', async () => {
+  await fc.assert(
+    fc.asyncProperty(logQuery, copiedRows, logParams, cuts, (query, stored, params, cut) =>
+      agrees(throughBlocks, query, stored, params, cut),
+    ),
+    parameters,
+  );
+});
+
+test('metric queries: copies of rows in chains of blocks that are opened apart count once', async () => {
+  await fc.assert(
+    fc.asyncProperty(metricQuery, copiedRows, metricParams, cuts, (query, stored, params, cut) =>
+      agrees(throughBlocks, query, stored, params, cut),
+    ),
+    parameters,
+  );
+});
 
 async function agrees(
   engine: Engine,
