@@ -16,7 +16,7 @@ interface Page {
   isShared: boolean;
 }
 
-/** A block in a page. `bytes` is valid until it is given back. */
+/** A block in a page. `bytes` and `filter` are valid until it is given back. */
 export interface KeptBlock extends EncodedBlock {
   readonly page: Page;
 }
@@ -43,12 +43,11 @@ export class BlockMemory {
 
   /** Copies a block here. Its own memory is no longer needed. */
   keep({ bytes, stats, filter }: EncodedBlock): KeptBlock {
-    const page = this.#pageFor(bytes.length);
-    const kept = new Uint8Array(page.memory, page.used, bytes.length);
-    kept.set(bytes);
-    page.used += bytes.length;
+    const page = this.#pageFor(bytes.length + filter.length);
+    const keptBytes = copyTo(page, bytes);
+    const keptFilter = copyTo(page, filter);
     page.blocks++;
-    return { bytes: kept, stats, filter, page };
+    return { bytes: keptBytes, stats, filter: keptFilter, page };
   }
 
   /** Nobody looks at the block any more, but those it was shared with. */
@@ -70,6 +69,13 @@ export class BlockMemory {
   #reuse({ memory, isShared }: Page): void {
     if (!isShared && memory.byteLength === PAGE_BYTES && this.#idle.length < this.#maxIdle) this.#idle.push(memory);
   }
+}
+
+function copyTo(page: Page, bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(page.memory, page.used, bytes.length);
+  copy.set(bytes);
+  page.used += bytes.length;
+  return copy;
 }
 
 const newPage = (memory: SharedArrayBuffer): Page => ({ memory, used: 0, blocks: 0, isShared: false });

@@ -21,6 +21,8 @@ export interface MemoryUse {
 
 const RETRY_MS = 1000;
 const MAX_WAIT_MS = 2000;
+/** Memory of cuts that may be encoded at once however many they are. */
+const SMALL_WORK_BYTES = 1 << 20;
 
 /** Cuts heads and has them encoded, a few at a time. Rows stay visible all along: a cut changes from heads to blocks in one step. */
 export class Cutter {
@@ -31,9 +33,11 @@ export class Cutter {
   readonly #maxBacklogBytes: number;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #free: number;
+  readonly #concurrency: number;
+  #running = 0;
+  #runningBytes = 0;
   /** In order; those before `#served` had their turn. Not shifted: a flush may bring 100,000, and each would move all. */
-  #waiting: (() => void)[] = [];
+  #waiting: { readonly bytes: number; readonly start: () => void }[] = [];
   #served = 0;
   readonly #encoding = new Map<Cut, Promise<void>>();
   /** Memory of cuts that are not encoded yet. */
@@ -54,7 +58,7 @@ export class Cutter {
   }) {
     this.#encoder = options.encoder;
     this.#blocks = options.blocks;
-    this.#free = options.concurrency;
+    this.#concurrency = options.concurrency;
     this.#maxBacklogBytes = options.maxBacklogBytes;
     this.#memory = options.memory;
     this.#metrics = options.metrics;
@@ -104,8 +108,8 @@ export class Cutter {
   }
 
   async #encode(cut: Cut, bytes: number): Promise<void> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#mayStart(bytes)) this.#started(bytes);
+    else await new Promise<void>((start) => this.#waiting.push({ bytes, start }));
     try {
       for (let failures = 0; ; failures++) {
         try {
@@ -134,7 +138,7 @@ export class Cutter {
     } finally {
       this.#encoding.delete(cut);
       this.#relieve(bytes);
-      this.#serveNext();
+      this.#finished(bytes);
     }
   }
 
@@ -145,17 +149,26 @@ export class Cutter {
     this.#relieved = null;
   }
 
-  #serveNext(): void {
-    const next = this.#waiting[this.#served];
-    if (next === undefined) {
-      this.#free++;
-      return;
+  /** Small ones beyond the number: they travel together. */
+  #mayStart(bytes: number): boolean {
+    return this.#running < this.#concurrency || this.#runningBytes + bytes <= SMALL_WORK_BYTES;
+  }
+
+  #started(bytes: number): void {
+    this.#running++;
+    this.#runningBytes += bytes;
+  }
+
+  #finished(bytes: number): void {
+    this.#running--;
+    this.#runningBytes -= bytes;
+    for (; this.#served < this.#waiting.length; this.#served++) {
+      const next = this.#waiting[this.#served]!;
+      if (!this.#mayStart(next.bytes)) return;
+      this.#started(next.bytes);
+      next.start();
     }
-    this.#served++;
-    if (this.#served === this.#waiting.length) {
-      this.#waiting = [];
-      this.#served = 0;
-    }
-    next();
+    this.#waiting = [];
+    this.#served = 0;
   }
 }

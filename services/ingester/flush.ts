@@ -190,7 +190,15 @@ export class Flusher {
     return done;
   }
 
+  /** Some streams after the other: cut all at once, a hundred thousand would take their memory twice. */
   async #flush(tenant: Tenant, due: readonly { stream: Stream; reason: FlushReason }[]): Promise<boolean> {
+    for (let from = 0; from < due.length; from += MAX_SEGMENT_STREAMS) {
+      if (!(await this.#flushSome(tenant, due.slice(from, from + MAX_SEGMENT_STREAMS)))) return false;
+    }
+    return true;
+  }
+
+  async #flushSome(tenant: Tenant, due: readonly { stream: Stream; reason: FlushReason }[]): Promise<boolean> {
     const { cutter, metrics } = this.#o;
     const items: Item[] = [];
     for (const { stream, reason } of due) {

@@ -14,9 +14,10 @@ export interface WorkerSettings {
   readonly objectStore: ObjectStoreConfig;
 }
 
+/** Answers with the blocks of each head (`EncodedBlock[][]`). */
 export interface EncodeRequest {
   readonly kind: 'encode';
-  readonly head: HeadColumns;
+  readonly heads: readonly HeadColumns[];
   readonly limits: BlockLimits;
 }
 

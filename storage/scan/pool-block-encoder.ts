@@ -2,10 +2,23 @@ import type { BlockLimits } from '../block/index.ts';
 import type { EncodedBlock, HeadColumns } from '../block/types.ts';
 import { WorkerLostError, type WorkerPool } from './worker-pool.ts';
 
-/** Cuts heads into blocks on the worker threads. The head's columns are shared, not copied. */
+/** Heads of fewer bytes travel together: a message costs as much as encoding one of them. */
+const SMALL_BYTES = 16 * 1024;
+/** About 10 ms of work. */
+const MAX_TOGETHER = 64;
+
+interface Waiting {
+  readonly head: HeadColumns;
+  readonly resolve: (blocks: EncodedBlock[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Cuts heads into blocks on the worker threads. Columns of some size are shared, not copied. */
 export class PoolBlockEncoder {
   readonly #pool: WorkerPool;
   readonly #limits: BlockLimits;
+  /** Small heads of this turn. */
+  #waiting: Waiting[] = [];
 
   constructor(pool: WorkerPool, limits: BlockLimits) {
     this.#pool = pool;
@@ -13,11 +26,37 @@ export class PoolBlockEncoder {
   }
 
   async encode(head: HeadColumns): Promise<EncodedBlock[]> {
+    if (head.bytes.byteLength >= SMALL_BYTES) return (await this.#run([head]))[0]!;
+    const { promise, resolve, reject } = Promise.withResolvers<EncodedBlock[]>();
+    if (this.#waiting.push({ head, resolve, reject }) === 1) queueMicrotask(() => void this.#send());
+    if (this.#waiting.length === MAX_TOGETHER) void this.#send();
+    return promise;
+  }
+
+  async #send(): Promise<void> {
+    const together = this.#waiting;
+    if (together.length === 0) return; // there were enough of them before the turn was over
+    this.#waiting = [];
+    try {
+      const blocks = await this.#run(together.map(({ head }) => head));
+      together.forEach(({ resolve }, i) => {
+        resolve(blocks[i]!);
+      });
+    } catch (error: unknown) {
+      // One that cannot be encoded must not hold up the others.
+      for (const { head, resolve, reject } of together) {
+        if (together.length === 1) reject(error);
+        else this.#run([head]).then(([blocks]) => resolve(blocks!), reject);
+      }
+    }
+  }
+
+  async #run(heads: readonly HeadColumns[]): Promise<EncodedBlock[][]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#pool.run<EncodedBlock[]>({ kind: 'encode', head, limits: this.#limits });
+        return await this.#pool.run<EncodedBlock[][]>({ kind: 'encode', heads, limits: this.#limits });
       } catch (error: unknown) {
-        // The rows are still in the head: another worker can do it again.
+        // The rows are still in the heads: another worker can do it again.
         if (!(error instanceof WorkerLostError) || attempt >= 3) throw error;
       }
     }

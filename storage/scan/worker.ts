@@ -9,6 +9,7 @@ import {
   transferablesOf,
 } from '../../logql/aggregate/index.ts';
 import { encodeBlocks } from '../block/index.ts';
+import type { EncodedBlock } from '../block/types.ts';
 import { findOverlaps, mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
@@ -16,6 +17,7 @@ import { LogScan } from './log-scan.ts';
 import { measureUnits } from './measure-scan.ts';
 import {
   type CloseRequest,
+  type EncodeRequest,
   type EvaluateMetricRequest,
   type FinishMetricRequest,
   type LogScanResult,
@@ -62,13 +64,8 @@ class ScanWorker {
 
   async run(request: Exclude<WorkerRequest, CloseRequest>): Promise<Done> {
     switch (request.kind) {
-      case 'encode': {
-        const value = encodeBlocks(request.head, request.limits);
-        return {
-          value,
-          transfer: value.flatMap(({ bytes, filter }) => [bytes.buffer, filter.buffer] as ArrayBuffer[]),
-        };
-      }
+      case 'encode':
+        return encodeHeads(request);
       case 'compact':
         return { value: await mergeSegments(this.#store, request.merge) };
       case 'find_overlaps':
@@ -143,6 +140,26 @@ class ScanWorker {
     const transfer = [value.units, value.buckets, value.rows, value.bytes].map((array) => array.buffer as ArrayBuffer);
     return { value, transfer };
   }
+}
+
+/** What is encoded is moved: in one piece where there are many heads, since each piece costs as much as a small block. */
+function encodeHeads({ heads, limits }: EncodeRequest): Done {
+  const value = heads.map((head) => encodeBlocks(head, limits));
+  const blocks = value.flat();
+  if (heads.length === 1) {
+    return { value, transfer: blocks.flatMap(({ bytes, filter }) => [bytes.buffer, filter.buffer] as ArrayBuffer[]) };
+  }
+  const memory = new Uint8Array(blocks.reduce((sum, { bytes, filter }) => sum + bytes.length + filter.length, 0));
+  let end = 0;
+  const moved = (from: Uint8Array): Uint8Array => {
+    memory.set(from, end);
+    end += from.length;
+    return memory.subarray(end - from.length, end);
+  };
+  const together = value.map((own) =>
+    own.map(({ bytes, stats, filter }): EncodedBlock => ({ bytes: moved(bytes), stats, filter: moved(filter) })),
+  );
+  return { value: together, transfer: [memory.buffer] };
 }
 
 function evaluateMetric({ plan, partials, maxSeries }: EvaluateMetricRequest): Done {
