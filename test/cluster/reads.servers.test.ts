@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { linesOf, nowNs, TestClient, until } from '../harness/client.ts';
+import { linesOf, nowNs, type SeriesResult, TestClient, until } from '../harness/client.ts';
 import { Backends, Cluster } from './cluster.ts';
 import { TailClient } from './tail-client.ts';
 
@@ -61,6 +61,12 @@ describe('a cluster that is read', () => {
   const flush = async (): Promise<void> => {
     for (const name of cluster.names('ingester')) await new TestClient(cluster.url(name)).flush();
   };
+  const askToDelete = async (query: string, startNs: bigint, endNs: bigint): Promise<void> => {
+    const [start, end] = [startNs, endNs].map((ns) => String(ns / 1_000_000_000n));
+    const asked = new URLSearchParams({ query, start: start!, end: end! });
+    const { status, text } = await backend.post(`/loki/api/v1/delete?${asked}`, {});
+    assert.equal(status, 204, text);
+  };
   const find = async (frontend: TestClient, query: string, startNs: bigint, endNs: bigint): Promise<string[]> =>
     linesOf(await frontend.range({ query, start: startNs, end: endNs, limit: 5000, direction: 'forward' }));
 
@@ -98,7 +104,48 @@ describe('a cluster that is read', () => {
     await delayed.close();
   });
 
-  it('shows deleted rows to nobody, before and while and after they are removed', async () => {
+  it('answers again from memcached and from Redis, and at once otherwise when rows come late or go', async () => {
+    const endNs = (nowNs() / HOUR_NS) * HOUR_NS - HOUR_NS;
+    const startNs = endNs - 6n * HOUR_NS;
+    const lines = Array.from({ length: 72 }, (_, i) => `line ${i}`);
+    await push('cached', lines, startNs + MINUTE_NS, 5n * MINUTE_NS);
+    await flush();
+    const params = {
+      query: 'sum(count_over_time({app="cached"}[1h]))',
+      start: startNs + HOUR_NS,
+      end: endNs,
+      step: 3600,
+    };
+    const counts = async (frontend: TestClient): Promise<number[]> => {
+      const { result } = await frontend.range<SeriesResult>(params);
+      return result[0]!.values!.map(([, value]) => Number(value));
+    };
+    const parts = (frontend: TestClient) => frontend.metric('loptr_frontend_cache_parts_served_total');
+    const expected = [12, 12, 12, 12, 12, 12];
+    for (const [i, frontend] of frontends.entries()) {
+      assert.deepEqual(await counts(frontend), expected);
+      const before = await parts(frontend);
+      await until(`frontend ${i} serves parts that it kept`, async () => {
+        assert.deepEqual(await counts(frontend), expected);
+        return (await parts(frontend)) >= before + 5;
+      });
+      assert.ok((await frontend.metric('loki_cache_hits')) > 0);
+    }
+    await writer.mustPush([{ stream: { app: 'cached', late: 'yes' }, values: [[String(endNs - 3n * HOUR_NS), 'x']] }]);
+    for (const frontend of frontends) assert.deepEqual(await counts(frontend), [12, 12, 13, 12, 12, 12]);
+    await flush();
+    for (const frontend of frontends) assert.deepEqual(await counts(frontend), [12, 12, 13, 12, 12, 12]);
+
+    await askToDelete('{app="cached", late="yes"}', startNs, endNs);
+    for (const frontend of frontends) {
+      await until('the row is hidden', async () => (await counts(frontend))[2] === 12, DELETES_SEEN_MS);
+      assert.deepEqual(await counts(frontend), expected);
+    }
+    for (const cache of ['memcached', 'redis'] as const) await backends.stopCache(cache);
+    for (const frontend of frontends) for (let i = 0; i < 3; i++) assert.deepEqual(await counts(frontend), expected);
+  });
+
+  it('shows deleted rows to nobody, before and while and after they are removed', async (t) => {
     const beganNs = nowNs();
     const firstNs = beganNs - 30n * MINUTE_NS;
     const lines = Array.from({ length: 40 }, (_, i) => `${i % 2 ? 'secret' : 'plain'} ${i}`);
@@ -111,13 +158,7 @@ describe('a cluster that is read', () => {
     for (const frontend of frontends) assert.deepEqual(await all(frontend), lines);
     const tails = await Promise.all(frontends.map(({ url }) => TailClient.open(url, '{app="deleted"}')));
 
-    const asked = new URLSearchParams({
-      query: '{app="deleted"} |= "secret"',
-      start: String((beganNs - HOUR_NS) / 1_000_000_000n),
-      end: String(nowNs() / 1_000_000_000n),
-    });
-    const { status, text } = await backend.post(`/loki/api/v1/delete?${asked}`, {});
-    assert.equal(status, 204, text);
+    await askToDelete('{app="deleted"} |= "secret"', beganNs - HOUR_NS, nowNs());
     for (const frontend of frontends) {
       await until('they are hidden', async () => (await all(frontend)).length === plain.length, DELETES_SEEN_MS);
     }
@@ -133,9 +174,15 @@ describe('a cluster that is read', () => {
       }
       return looks;
     };
-    const watches = frontends.map(watch);
-    const states = async (): Promise<string[]> =>
-      (await backend.json<{ status: string }[]>('/loki/api/v1/delete')).map((request) => request.status);
+    const watches = Promise.all(frontends.map(watch));
+    t.after(async () => {
+      watching.abort();
+      await watches; // whatever failed first, nobody asks a cluster that is gone
+    });
+    const isProcessed = async (): Promise<boolean> => {
+      const requests = await backend.json<{ query: string; status: string }[]>('/loki/api/v1/delete');
+      return requests.find(({ query }) => query.includes('secret'))?.status === 'processed';
+    };
     // Pairs of lines: who is shown the second was not shown the first.
     let probes = 0;
     const hidesFirst = async (): Promise<boolean> => {
@@ -154,10 +201,10 @@ describe('a cluster that is read', () => {
     }
     plain.push('plain late');
     await flush(); // what ingesters hold keeps a request from being done
-    await until('the request is carried out', async () => (await states())[0] === 'processed', 90_000);
+    await until('the request is carried out', isProcessed, 90_000);
     await sleep(2000);
     watching.abort();
-    for (const looks of await Promise.all(watches)) assert.ok(looks > 10);
+    for (const looks of await watches) assert.ok(looks > 10);
     await cluster.end('querier-1', 'SIGTERM');
     await cluster.restart('querier-1');
     for (const frontend of frontends) {

@@ -1,7 +1,8 @@
 /** Programs of others, run by tests: found, started on free ports, awaited, ended by their process, heard when they fail. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -96,19 +97,27 @@ export class Daemon {
   }
 }
 
+/** Below the ports that systems give to connections: none of those takes one of these before it is listened on. */
+const FIRST_PORT = 15_000;
+const PORTS = 15_000;
+const MAX_TRIES = 1000;
+
 /** All are held open until all are known, so that they differ. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
+  const servers: Server[] = [];
+  for (let tries = 0; servers.length < count; tries++) {
+    const server = createServer();
+    try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
+        server.listen(randomInt(FIRST_PORT, FIRST_PORT + PORTS), '127.0.0.1', resolve);
       });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
+      servers.push(server);
+    } catch (error: unknown) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries >= MAX_TRIES) throw error;
+    }
+  }
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
 }
