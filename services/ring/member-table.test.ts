@@ -21,8 +21,9 @@ function setUp() {
     item(keys.member(id), JSON.stringify({ address: 'a:1', zone: '', state: 'ACTIVE', registeredAtMs: 1 }), '0');
   const heartbeat = (id: string) => item(keys.heartbeat(id), '', `lease of ${id}`);
   const gone = (key: string) => ({ key, value: undefined, revision: ++revision, lease: '0' });
-  table.replace([record('one'), heartbeat('one'), record('two'), heartbeat('two')]);
-  return { clock, keys, table, record, heartbeat, gone };
+  const first = { one: record('one'), two: record('two') };
+  table.replace([first.one, heartbeat('one'), first.two, heartbeat('two')]);
+  return { clock, keys, table, first, record, heartbeat, gone };
 }
 
 test('a heartbeat that ends while there is contact makes its member unhealthy at once', () => {
@@ -44,6 +45,46 @@ test('a member that has started again shows by the time of its heartbeat, one th
   assert.equal(timeOf('one'), before);
   table.apply([{ key: keys.heartbeat('one'), value: Buffer.alloc(0), revision: 99, lease: 'another lease of one' }]);
   assert.equal(timeOf('one'), before + 1000);
+});
+
+test('members that etcd has lost count as away until they are back, and are forgotten when they do not come', async () => {
+  const { table, record, heartbeat, clock } = setUp();
+  const states = () => table.all().map(({ id, healthy }) => `${id} ${healthy ? 'healthy' : 'away'}`);
+  table.lostContact();
+  table.replace([record('two'), heartbeat('two')]);
+  table.hasContactAgain();
+  assert.deepEqual(states(), ['one away', 'two healthy']);
+  assert.deepEqual(table.healthy(), ['two']);
+  table.apply([heartbeat('one'), record('one')]);
+  assert.deepEqual(states(), ['one healthy', 'two healthy']);
+
+  table.lostContact();
+  table.replace([]);
+  table.hasContactAgain();
+  assert.deepEqual(states(), ['one away', 'two away']);
+  const two = record('two');
+  table.apply([two, heartbeat('two')]);
+  table.lostContact();
+  table.replace([two, heartbeat('two')]);
+  table.hasContactAgain();
+  await clock.advance(GRACE_MS - 1);
+  const { version } = table;
+  assert.deepEqual(states(), ['one away', 'two healthy']);
+  await clock.advance(1);
+  assert.equal(table.version, version + 1);
+  assert.deepEqual(states(), ['two healthy']);
+});
+
+test('a member that etcd has lost is gone at once when somebody removes it', () => {
+  const { table, record, heartbeat, keys, gone } = setUp();
+  table.lostContact();
+  table.replace([record('two'), heartbeat('two')]);
+  table.hasContactAgain();
+  table.apply([gone(keys.member('one'))]);
+  assert.deepEqual(
+    table.all().map(({ id }) => id),
+    ['two'],
+  );
 });
 
 test('a heartbeat that ends shortly after an outage is waited for', async () => {
@@ -81,10 +122,11 @@ test('who is waited for is not judged in the next outage either', async () => {
 });
 
 test('who is removed in an outage is gone, who was unhealthy stays so', () => {
-  const { table, keys, gone, record, heartbeat } = setUp();
+  const { table, keys, gone, first, record, heartbeat } = setUp();
   table.apply([gone(keys.heartbeat('one'))]);
   table.lostContact();
-  table.replace([record('one'), record('three')]);
+  const three = record('three');
+  table.replace([first.one, three]);
   assert.deepEqual(
     table.all().map(({ id, healthy }) => [id, healthy]),
     [
@@ -92,8 +134,11 @@ test('who is removed in an outage is gone, who was unhealthy stays so', () => {
       ['three', false],
     ],
   );
-  table.replace([heartbeat('four')]);
-  assert.deepEqual(table.all(), []);
+  table.replace([three, heartbeat('four')]);
+  assert.deepEqual(
+    table.all().map(({ id }) => id),
+    ['three'],
+  );
   table.apply([record('four')]);
   assert.deepEqual(table.healthy(), ['four']);
 });

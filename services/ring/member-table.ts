@@ -46,12 +46,15 @@ interface Entry {
   spareUntilMs: number;
   isHealthy: boolean;
   unhealthySinceMs: number;
+  /** etcd has lost its record. */
+  isLost: boolean;
 }
 
 /**
  * The members of a ring as etcd last told them, and who of them is healthy: whoever has a heartbeat. While there is no
  * contact with etcd nobody is judged, because nobody could have renewed a lease; heartbeats that are gone afterwards
- * get the time of one lease to come back.
+ * get the time of one lease to come back. So do the members of an etcd that has lost its data and learns of them one by
+ * one: those that are still missing count as unhealthy and not as nobody.
  */
 export class MemberTable {
   readonly #keys: RingKeys;
@@ -140,8 +143,10 @@ export class MemberTable {
       if (key !== undefined) (key.kind === 'member' ? records : heartbeats).set(key.id, item);
     }
     let isChanged = false;
-    for (const id of [...this.#entries.keys()]) {
-      if (!records.has(id)) isChanged = this.#removeRecord(id) || isChanged;
+    const isAnotherEtcd = this.#isAnother(records);
+    for (const [id, { isLost }] of [...this.#entries]) {
+      const isKept = isAnotherEtcd || isLost;
+      if (!records.has(id)) isChanged = (isKept ? this.#loseRecord(id) : this.#removeRecord(id)) || isChanged;
       if (!heartbeats.has(id)) isChanged = this.#removeHeartbeat(id) || isChanged;
     }
     for (const [id, { lease }] of heartbeats) isChanged = this.#putHeartbeat(id, lease) || isChanged;
@@ -167,7 +172,7 @@ export class MemberTable {
     this.#hasContact = true;
     this.#graceUntilMs = this.#clock.nowMs() + this.#graceMs;
     for (const entry of this.#entries.values()) {
-      if (entry.isHealthy && entry.lease === undefined) this.#spare(entry);
+      if ((entry.isHealthy && entry.lease === undefined) || entry.isLost) this.#spare(entry);
     }
   }
 
@@ -178,8 +183,10 @@ export class MemberTable {
     this.#judgeAtMs = Number.POSITIVE_INFINITY;
     let isChanged = false;
     for (const [id, entry] of this.#entries) {
-      if (!entry.isHealthy || entry.lease !== undefined) continue;
+      const isWaitedFor = entry.isLost || (entry.isHealthy && entry.lease === undefined);
+      if (!isWaitedFor) continue;
       if (entry.spareUntilMs > nowMs) this.#judgeAtMs = Math.min(this.#judgeAtMs, entry.spareUntilMs);
+      else if (entry.isLost) isChanged = this.#entries.delete(id);
       else isChanged = this.#condemn(id, entry) || isChanged;
     }
     this.#changed(isChanged);
@@ -204,6 +211,7 @@ export class MemberTable {
         spareUntilMs: 0,
         isHealthy: false,
         unhealthySinceMs: this.#clock.nowMs(),
+        isLost: false,
       };
       this.#entries.set(id, entry);
     }
@@ -224,6 +232,7 @@ export class MemberTable {
     const { record: before } = entry;
     entry.record = record;
     entry.recordRevision = revision;
+    entry.isLost = false;
     return (
       before === undefined ||
       before.address !== record.address ||
@@ -239,6 +248,22 @@ export class MemberTable {
     if (entry.lease === undefined) this.#entries.delete(id);
     else entry.record = undefined;
     return true;
+  }
+
+  /** Whether not one record is what it was: of an etcd that has its data at least those are of members that stayed. */
+  #isAnother(records: ReadonlyMap<string, EtcdItem>): boolean {
+    const known = [...this.#entries].filter(([, { record }]) => record !== undefined);
+    return known.length > 0 && !known.some(([id, { recordRevision }]) => records.get(id)?.revision === recordRevision);
+  }
+
+  #loseRecord(id: string): boolean {
+    const entry = this.#entries.get(id);
+    if (entry?.record === undefined) return false;
+    const wasHealthy = entry.isHealthy;
+    entry.isLost = true;
+    entry.lease = undefined;
+    if (wasHealthy) this.#condemn(id, entry);
+    return wasHealthy;
   }
 
   #putHeartbeat(id: string, lease: string): boolean {
