@@ -47,21 +47,22 @@ test('a member that has started again shows by the time of its heartbeat, one th
   assert.equal(timeOf('one'), before + 1000);
 });
 
-test('members that etcd has lost count as away until they are back, and are forgotten when they do not come', async () => {
-  const { table, record, heartbeat, clock } = setUp();
+test('members that etcd has lost are what they were until they are back, and forgotten when they do not come', async () => {
+  const { table, record, heartbeat, keys, gone, clock } = setUp();
   const states = () => table.all().map(({ id, healthy }) => `${id} ${healthy ? 'healthy' : 'away'}`);
   table.lostContact();
   table.replace([record('two'), heartbeat('two')]);
   table.hasContactAgain();
-  assert.deepEqual(states(), ['one away', 'two healthy']);
-  assert.deepEqual(table.healthy(), ['two']);
+  assert.deepEqual(states(), ['one healthy', 'two healthy']);
+  assert.deepEqual(table.healthy(), ['one', 'two']);
   table.apply([heartbeat('one'), record('one')]);
   assert.deepEqual(states(), ['one healthy', 'two healthy']);
 
   table.lostContact();
   table.replace([]);
   table.hasContactAgain();
-  assert.deepEqual(states(), ['one away', 'two away']);
+  table.apply([gone(keys.heartbeat('one'))]);
+  assert.deepEqual(states(), ['one healthy', 'two healthy']);
   const two = record('two');
   table.apply([two, heartbeat('two')]);
   table.lostContact();
@@ -69,7 +70,7 @@ test('members that etcd has lost count as away until they are back, and are forg
   table.hasContactAgain();
   await clock.advance(GRACE_MS - 1);
   const { version } = table;
-  assert.deepEqual(states(), ['one away', 'two healthy']);
+  assert.deepEqual(states(), ['one healthy', 'two healthy']);
   await clock.advance(1);
   assert.equal(table.version, version + 1);
   assert.deepEqual(states(), ['two healthy']);

@@ -54,7 +54,7 @@ interface Entry {
  * The members of a ring as etcd last told them, and who of them is healthy: whoever has a heartbeat. While there is no
  * contact with etcd nobody is judged, because nobody could have renewed a lease; heartbeats that are gone afterwards
  * get the time of one lease to come back. So do the members of an etcd that has lost its data and learns of them one by
- * one: those that are still missing count as unhealthy and not as nobody.
+ * one: until then they are what they were, since a read must not take the first of them for all.
  */
 export class MemberTable {
   readonly #keys: RingKeys;
@@ -146,7 +146,8 @@ export class MemberTable {
     const isAnotherEtcd = this.#isAnother(records);
     for (const [id, { isLost }] of [...this.#entries]) {
       const isKept = isAnotherEtcd || isLost;
-      if (!records.has(id)) isChanged = (isKept ? this.#loseRecord(id) : this.#removeRecord(id)) || isChanged;
+      if (!records.has(id) && isKept) this.#loseRecord(id);
+      else if (!records.has(id)) isChanged = this.#removeRecord(id) || isChanged;
       if (!heartbeats.has(id)) isChanged = this.#removeHeartbeat(id) || isChanged;
     }
     for (const [id, { lease }] of heartbeats) isChanged = this.#putHeartbeat(id, lease) || isChanged;
@@ -256,14 +257,11 @@ export class MemberTable {
     return known.length > 0 && !known.some(([id, { recordRevision }]) => records.get(id)?.revision === recordRevision);
   }
 
-  #loseRecord(id: string): boolean {
+  #loseRecord(id: string): void {
     const entry = this.#entries.get(id);
-    if (entry?.record === undefined) return false;
-    const wasHealthy = entry.isHealthy;
+    if (entry?.record === undefined) return;
     entry.isLost = true;
     entry.lease = undefined;
-    if (wasHealthy) this.#condemn(id, entry);
-    return wasHealthy;
   }
 
   #putHeartbeat(id: string, lease: string): boolean {
