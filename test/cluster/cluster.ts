@@ -110,6 +110,11 @@ export class Backends {
     await this.#caches.get(name)?.stop('SIGKILL');
   }
 
+  /** Of an etcd that is stopped: the next start is that of a new one. */
+  async loseEtcdData(): Promise<void> {
+    await rm(join(this.directory, 'etcd'), { recursive: true, force: true });
+  }
+
   async stop(): Promise<void> {
     await this.stopEtcd();
     for (const cache of this.#caches.keys()) await this.stopCache(cache);

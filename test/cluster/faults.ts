@@ -93,6 +93,15 @@ const FAULTS: readonly Fault[] = [
       await backends.startEtcd();
     },
   },
+  {
+    name: 'etcd without its data',
+    run: async (_, backends, lengthMs) => {
+      await backends.stopEtcd();
+      await backends.loseEtcdData();
+      await backends.startEtcd();
+      await sleep(lengthMs / 2); // everybody registers again
+    },
+  },
   ...(['error', 'slow', 'cut'] as const).map((fault) => ({
     name: `S3 ${fault}`,
     run: async (_: Cluster, backends: Backends, lengthMs: number) => {
