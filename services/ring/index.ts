@@ -1,4 +1,5 @@
-export { createEtcdClient, type EtcdClient } from './etcd-client.ts';
+export { createEtcdClient } from './create-etcd-client.ts';
+export type { EtcdClient } from './etcd-client.ts';
 export type { EtcdOptions, EtcdTls } from './etcd-connections.ts';
 export { EtcdMembership, type EtcdMembershipOptions } from './etcd-membership.ts';
 export { InMemoryMembership } from './in-memory-membership.ts';
