@@ -1,6 +1,7 @@
 import type { SecureContextOptions } from 'node:tls';
 import { AccessControl, namesOf, readTls, readUsers, WatchedFiles } from '../access/index.ts';
 import type { Config } from '../config/index.ts';
+import { channelSecurity, type GrpcClientTls } from '../rpc/grpc-client-tls.ts';
 import type { Host } from './host.ts';
 
 /** Users and tokens, where they are configured; the file is read again when it changes. */
@@ -32,6 +33,32 @@ export async function startTls(
     minVersion: isNewest ? 'TLSv1.3' : 'TLSv1.2',
   } as const;
   return watch(host, namesOf(files), (contents) => readTls(files, contents), onChange);
+}
+
+/** What connections to other processes show and take, undefined for plain text; `onChange` is told of other files. */
+export async function startClientTls(
+  host: Host,
+  settings: Config['ingester_client']['grpc_client_config'],
+  onChange: (tls: GrpcClientTls) => void,
+): Promise<GrpcClientTls | undefined> {
+  if (!settings.tls_enabled) return undefined;
+  const files = { ca: settings.tls_ca_path, cert: settings.tls_cert_path, key: settings.tls_key_path };
+  const given = Object.entries(files).filter(([, file]) => file !== '');
+  const watched = await watch(
+    host,
+    given.map(([, file]) => file),
+    (contents) => {
+      const tls: GrpcClientTls = {
+        ...Object.fromEntries(given.map(([field], i) => [field, contents[i]])),
+        ...(settings.tls_server_name !== '' && { serverName: settings.tls_server_name }),
+        insecureSkipVerify: settings.tls_insecure_skip_verify,
+      };
+      channelSecurity(tls, ''); // a certificate that is not the key's must be told before it is used
+      return tls;
+    },
+    onChange,
+  );
+  return watched.value;
 }
 
 async function watch<T>(

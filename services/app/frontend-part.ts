@@ -13,12 +13,13 @@ import { rangeRoutes, wholeHandlers, wholeRoutes } from '../querier/http.ts';
 import type { PartRunner } from '../querier/parts.ts';
 import { Tailer } from '../querier/tail.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
+import type { GrpcClientTls } from '../rpc/grpc-client-tls.ts';
 import type { GrpcService } from '../rpc/grpc-server.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import { connectToFrontend, workService } from '../rpc/work-stream.ts';
+import { startClientTls } from './access-part.ts';
 import { cacheMetrics, memoryCacheOf, remoteCacheOf } from './cache-part.ts';
 import type { Host } from './host.ts';
-import { clientTlsOf } from './ingesters-part.ts';
 import type { QuerierPart } from './querier-part.ts';
 import type { RingPart } from './ring-part.ts';
 
@@ -112,16 +113,19 @@ export async function startQuerierWorker(host: Host, ring: RingPart, { parts, ht
     grpc_client_config: grpc,
   } = config.frontend_worker;
   const frontends = ring.members['query-frontend'];
-  const tls = await clientTlsOf(grpc);
   // Addresses are looked up here: certificates have the name.
   const name = address.slice(0, Math.max(0, address.lastIndexOf(':')));
-  const named = tls && { ...tls, serverName: tls.serverName || name };
+  const named = (tls: GrpcClientTls): GrpcClientTls => ({ ...tls, serverName: tls.serverName || name });
+  const first = await startClientTls(host, grpc, (changed) => {
+    tls = named(changed);
+  });
+  let tls = first && named(first);
   const worker = new QuerierWorker({
     addresses: async () =>
       address === ''
         ? frontends.all().flatMap((member) => (member.healthy && member.state === 'ACTIVE' ? [member.address] : []))
         : dnsAddresses(address),
-    connect: (frontend) => connectToFrontend(frontend, named),
+    connect: (frontend) => connectToFrontend(frontend, () => tls),
     querier: id || ring.id,
     concurrency: config.querier.max_concurrent,
     lookMs,

@@ -1,13 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import type { SegmentCatalog } from '../../storage/index/index.ts';
 import type { Config } from '../config/index.ts';
 import type { CatalogKeeper } from '../querier/catalog-keeper.ts';
 import { IngesterSet, onlyIngester } from '../querier/ingester-set.ts';
 import type { MemberStatus, Membership } from '../ring/index.ts';
-import type { GrpcClientTls } from '../rpc/grpc-client-tls.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { IngesterPool } from '../rpc/ingester-pool.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
+import { startClientTls } from './access-part.ts';
 import type { Host } from './host.ts';
 import type { RingPart } from './ring-part.ts';
 
@@ -33,7 +32,7 @@ export async function connectIngesters(
   }
   const membership = ring.members.ingester;
   const { remote_timeout, pool_config, grpc_client_config: grpc } = config.ingester_client;
-  const tls = await clientTlsOf(grpc);
+  const tls = await startClientTls(host, grpc, (changed) => pool.replaceTls(changed));
   const pool = new IngesterPool({
     members: () => membership.all(),
     ...(tls && { tls }),
@@ -97,23 +96,3 @@ function onEachStart(membership: Membership, onStart: (member: MemberStatus) => 
 
 /** Of one message to an ingester: half of what its server takes leaves room for one line too many. */
 export const maxPushBytesOf = ({ server }: Config): number => Math.floor(server.grpc_server_max_recv_msg_size / 2);
-
-/** Undefined for plain text. Rejects when a file cannot be read. */
-export async function clientTlsOf(
-  settings: Config['ingester_client']['grpc_client_config'],
-): Promise<GrpcClientTls | undefined> {
-  if (!settings.tls_enabled) return undefined;
-  const pem = (path: string) => (path === '' ? undefined : readFile(path));
-  const [ca, cert, key] = await Promise.all([
-    pem(settings.tls_ca_path),
-    pem(settings.tls_cert_path),
-    pem(settings.tls_key_path),
-  ]);
-  return {
-    ...(ca && { ca }),
-    ...(cert && { cert }),
-    ...(key && { key }),
-    ...(settings.tls_server_name !== '' && { serverName: settings.tls_server_name }),
-    insecureSkipVerify: settings.tls_insecure_skip_verify,
-  };
-}

@@ -72,10 +72,35 @@ export function workService(onStream: (stream: WorkStream) => void): WorkService
   return { definition, implementation };
 }
 
-/** The querier's side. `address`: `host:port`. Plain text without `tls`. */
-export function connectToFrontend(address: string, tls?: GrpcClientTls): WorkConnection {
+/**
+ * The querier's side. `address`: `host:port`. `tls` is asked before each stream: when its answer is another one, streams
+ * that are open stay, and new ones take a new connection. Plain text where it has no answer.
+ */
+export function connectToFrontend(
+  address: string,
+  tls: () => GrpcClientTls | undefined = () => undefined,
+): WorkConnection {
+  let used = tls();
+  let client = clientOf(address, used);
+  return {
+    open: () => {
+      const now = tls();
+      if (now !== used) {
+        const next = clientOf(address, now);
+        client.close();
+        client = next;
+        used = now;
+      }
+      const call = client.makeBidiStreamRequest(PATH, same, same, new Metadata());
+      return new DuplexWorkStream(call as unknown as Duplex, () => call.cancel());
+    },
+    close: () => client.close(),
+  };
+}
+
+function clientOf(address: string, tls: GrpcClientTls | undefined): Client {
   const security = channelSecurity(tls, address);
-  const client = new Client(address, security.credentials, {
+  return new Client(address, security.credentials, {
     ...security.options,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
@@ -83,13 +108,6 @@ export function connectToFrontend(address: string, tls?: GrpcClientTls): WorkCon
     // Attempts to connect are ours: a frontend is tried again at the next look at the addresses.
     'grpc.enable_retries': 0,
   });
-  return {
-    open: () => {
-      const call = client.makeBidiStreamRequest(PATH, same, same, new Metadata());
-      return new DuplexWorkStream(call as unknown as Duplex, () => call.cancel());
-    },
-    close: () => client.close(),
-  };
 }
 
 class DuplexWorkStream implements WorkStream {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { nowNs, TestClient } from '../harness/client.ts';
+import { nowNs, TestClient, until } from '../harness/client.ts';
 import { TestServer } from '../harness/server.ts';
 import { freePorts } from '../servers/daemon.ts';
 import { Backends, Cluster } from './cluster.ts';
@@ -66,7 +66,7 @@ describe('a cluster whose members know each other by certificates, and its users
     cluster = await Cluster.start(backends, {
       replicationFactor: 2,
       config: {
-        access: { users_file: file('users.yaml') },
+        access: { users_file: file('users.yaml'), reload_period: '200ms' },
         server: {
           grpc_tls_config: {
             cert_file: file('member.crt'),
@@ -143,6 +143,37 @@ describe('a cluster whose members know each other by certificates, and its users
     assert.equal((await at('ingester-1', 'shop', 'shop-writes').send('/flush', { method: 'POST' })).status, 403);
     assert.equal((await at('ingester-1', 'shop').send('/ingester/shutdown', { method: 'POST' })).status, 401);
     assert.equal((await at('distributor-1', 'shop').send('/ring', { method: 'POST' })).status, 401);
+  });
+
+  it('goes on with other certificates of another authority, put in place while it runs', async () => {
+    await makeAuthority('next-authority');
+    await makeCertificate('next-member', 'next-authority');
+    const replace = async (name: string, ...parts: string[]): Promise<void> => {
+      const contents = await Promise.all(parts.map((part) => readFile(file(part))));
+      const times = (member: string) => cluster.log(member).split('files were read again').length;
+      const before = cluster.names().map(times);
+      await writeFile(file(name), Buffer.concat(contents));
+      if (name.endsWith('.crt') && parts[0] === 'next-member.crt') return; // the key is still another one's
+      await until(`${name} is read`, () => cluster.names().every((member, i) => times(member) > before[i]!));
+    };
+    const lines = new NumberedLines('renewed');
+    const check = async (): Promise<void> => {
+      await lines.push(at('distributor-1', 'shop', 'shop-writes'));
+      await lines.check(at('frontend-1', 'shop', 'shop-reads'));
+    };
+    await copyFile(file('authority.crt'), file('first-authority.crt'));
+    await replace('authority.crt', 'first-authority.crt', 'next-authority.crt');
+    await check();
+    await replace('member.crt', 'next-member.crt');
+    await replace('member.key', 'next-member.key');
+    await check();
+    await replace('authority.crt', 'next-authority.crt');
+    await check();
+    for (const name of ['ingester-1', 'frontend-1']) {
+      await cluster.end(name, 'SIGTERM');
+      await cluster.restart(name);
+    }
+    await check();
   });
 });
 
