@@ -212,4 +212,22 @@ describe('a cluster that is read', () => {
       assert.deepEqual(await all(frontend), plain);
     }
   });
+
+  it('lets go of what is older than its retention, and of nothing else', async () => {
+    await flush(); // what is flushed next is as old as what it is to be a test of
+    const oldNs = nowNs() - 30n * HOUR_NS;
+    for (const app of ['short', 'long']) await push(app, ['old', 'older'], oldNs);
+    for (const frontend of frontends) {
+      for (const app of ['short', 'long']) {
+        const found = await find(frontend, `{app="${app}"}`, oldNs - HOUR_NS, nowNs());
+        assert.deepEqual(found, ['old', 'older']);
+      }
+    }
+    await flush();
+    const all = (frontend: TestClient, app: string) => find(frontend, `{app="${app}"}`, oldNs - HOUR_NS, nowNs());
+    for (const frontend of frontends) {
+      await until('old lines are gone', async () => (await all(frontend, 'short')).length === 0, 60_000);
+      assert.deepEqual(await all(frontend, 'long'), ['old', 'older']);
+    }
+  });
 });
