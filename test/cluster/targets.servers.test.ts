@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { TestClient, until } from '../harness/client.ts';
+import { linesOf, nowNs, TestClient, until } from '../harness/client.ts';
 import { Backends, Cluster } from './cluster.ts';
 import { NumberedLines } from './numbered-lines.ts';
 
 const config = { auth_enabled: false };
+const MINUTE_NS = 60_000_000_000n;
+/** Delete requests are read every 15 s where they are not taken in. */
+const DELETES_SEEN_MS = 40_000;
+
 let backends: Backends;
 before(async () => {
   backends = await Backends.start();
@@ -108,7 +112,7 @@ describe('three processes with everything in each', () => {
   let cluster: Cluster;
   before(async () => {
     cluster = await Cluster.start(backends, {
-      config,
+      config: { ...config, compactor: { retention_enabled: true, delete_request_store: 's3' } },
       members: [
         ['all-1', 'all'],
         ['all-2', 'all'],
@@ -155,6 +159,31 @@ describe('three processes with everything in each', () => {
     await cluster.restart('all-2');
     await lines.push(second!);
     for (const client of clientsOf(cluster)) await lines.check(client);
+  });
+
+  it('take delete requests anywhere, and let them be taken back anywhere else', async () => {
+    const atNs = nowNs() - MINUTE_NS;
+    const [first, second, third] = clientsOf(cluster);
+    await first!.mustPush([{ stream: { app: 'deleted' }, values: [[String(atNs), 'x']] }]);
+    const find = async (client: TestClient): Promise<string[]> =>
+      linesOf(await client.range({ query: '{app="deleted"}', start: atNs - MINUTE_NS, end: atNs + MINUTE_NS }));
+    const [start, end] = [atNs - MINUTE_NS, atNs + MINUTE_NS / 2n].map((ns) => String(ns / 1_000_000_000n));
+    const params = new URLSearchParams({ query: '{app="deleted"}', start: start!, end: end! });
+    const asked = await second!.send(`/loki/api/v1/delete?${params}`, { method: 'POST' });
+    assert.equal(asked.status, 204, asked.text);
+    for (const client of [second!, first!, third!]) {
+      await until('the line is hidden', async () => (await find(client)).length === 0, DELETES_SEEN_MS);
+    }
+    const [request] = await until('the request is known', async () => {
+      const requests = await third!.json<{ request_id: string }[]>('/loki/api/v1/delete');
+      return requests.length > 0 && requests;
+    });
+    const path = `/loki/api/v1/delete?request_id=${request!.request_id}`;
+    const takenBack = await third!.send(path, { method: 'DELETE' });
+    assert.equal(takenBack.status, 204, takenBack.text);
+    for (const client of [third!, first!, second!]) {
+      await until('the line is found', async () => (await find(client)).length === 1, DELETES_SEEN_MS);
+    }
   });
 
   it('end without an error, one after the other, while the others answer', async () => {
