@@ -173,15 +173,6 @@ describe('a set of ingesters', () => {
     await assert.rejects(from(ending.signal), /gone/);
   });
 
-  it('asks everybody for who must be sure, and fails when one is away', async () => {
-    const { set, asked } = setUp(three('answers', 'answers', 'answers'));
-    assert.equal((await set.recentOfAll(request)).length, 3);
-    assert.equal(asked.length, 3);
-    await assert.rejects(setUp(three('answers', 'answers', 'fails')).set.recentOfAll(request), /i2 is broken/);
-    const fakes = three('answers', 'answers').map((fake, i) => ({ ...fake, healthy: i === 0 }));
-    await assert.rejects(setUp(fakes).set.recentOfAll(request), TOO_MANY);
-  });
-
   it('has the catalog looked at after the answers, and fails with it', async () => {
     const order: string[] = [];
     const fresh = async (): Promise<void> => void order.push('catalog');

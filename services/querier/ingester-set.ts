@@ -5,7 +5,7 @@ import type { MemberStatus, ReadSet } from '../ring/index.ts';
 import type { IngesterClient, RecentFigures, RecentRequest, RecentStream } from '../rpc/ingester.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
-import { askAll, askQuorum, type QuorumOptions } from './quorum.ts';
+import { askQuorum, type QuorumOptions } from './quorum.ts';
 import { followIngesters } from './tail-followers.ts';
 
 export interface IngesterSetOptions {
@@ -49,12 +49,6 @@ export class IngesterSet implements RecentRows {
 
   recent(request: RecentRequest, signal?: AbortSignal): Promise<readonly (readonly RecentStream[])[]> {
     return this.#ask((client, own) => client.recent(request, own), signal);
-  }
-
-  async recentOfAll(request: RecentRequest, signal?: AbortSignal): Promise<readonly (readonly RecentStream[])[]> {
-    const answers = await askAll(this.#o.members(), this.#quorum, (client, own) => client.recent(request, own), signal);
-    await this.#o.catalog?.fresh(signal);
-    return answers;
   }
 
   async series(request: RecentRequest, signal?: AbortSignal): Promise<readonly Labels[]> {

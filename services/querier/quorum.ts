@@ -31,7 +31,7 @@ export async function askQuorum<T>(
 }
 
 /** Asks each of them; throws RingError when one cannot be asked, and the first error of one that is. */
-export async function askAll<T>(
+async function askAll<T>(
   members: readonly MemberStatus[],
   { client }: Pick<QuorumOptions, 'client'>,
   ask: Ask<T>,

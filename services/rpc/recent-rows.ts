@@ -16,8 +16,6 @@ import type { StreamBatch } from './push-batch.ts';
 export interface RecentRows {
   /** What each ingester has that answered, as many as are needed for every acknowledged row to be among it. */
   recent(request: RecentRequest, signal?: AbortSignal): Promise<readonly (readonly RecentStream[])[]>;
-  /** As `recent`, of every ingester that is known: for who must be sure that nobody has rows any more. */
-  recentOfAll(request: RecentRequest, signal?: AbortSignal): Promise<readonly (readonly RecentStream[])[]>;
   /** Labels of the streams that `recent` finds; those of one stream may come several times. */
   series(request: RecentRequest, signal?: AbortSignal): Promise<readonly Labels[]>;
   /** Names of their labels, in no order, perhaps repeated. */
