@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { verifyRound } from '../crash/verify.ts';
+import { verifyRound, WrongLinesError } from '../crash/verify.ts';
 import type { Batch } from '../crash/writer.ts';
 import { Backends, Cluster } from './cluster.ts';
 import { type ClientErrors, pushUntil, queryUntil, type Settled } from './load.ts';
@@ -169,6 +169,9 @@ const FAULTS: readonly Fault[] = [
 interface Row {
   readonly fault: string;
   readonly acknowledged: number;
+  /** Right after the fault, or at the end. */
+  lost: number;
+  doubled: number;
   readonly pushErrors: ClientErrors;
   readonly queryErrors: ClientErrors;
   readonly answers: number;
@@ -199,12 +202,9 @@ try {
   const url = cluster.url('frontend-1');
   for (const [round, fault] of faults.entries()) {
     rows.push(await underLoad(cluster, fault, round));
-    const lines = await lookAt(() => verifyRound(url, baseNs, round, { acknowledged: written.get(round)!, open: [] }));
-    rounds.push({ round, lines: lines ?? 0 });
+    rounds.push({ round, lines: (await lookAtRound(url, round)) ?? 0 });
   }
-  for (const { round } of rounds) {
-    await lookAt(() => verifyRound(url, baseNs, round, { acknowledged: written.get(round)!, open: [] }));
-  }
+  for (const { round } of rounds) await lookAtRound(url, round);
   print();
   // What writes first, so that nothing is on its way any more.
   for (const target of ['distributor', 'ingester', 'query-frontend', 'querier', 'compactor,ruler']) {
@@ -248,6 +248,8 @@ async function underLoad(running: Cluster, fault: Fault, round: number): Promise
   return {
     fault: fault.name,
     acknowledged: lines,
+    lost: 0,
+    doubled: 0,
     pushErrors: errors,
     queryErrors: asked?.errors ?? { counts: new Map(), lastMs: 0 },
     answers: asked?.answers ?? 0,
@@ -272,6 +274,22 @@ async function lookAtStore(stopped: Cluster): Promise<number> {
   }
 }
 
+function lookAtRound(url: string, round: number): Promise<number | undefined> {
+  const expected = { acknowledged: written.get(round)!, open: [] };
+  return lookAt(async () => {
+    try {
+      return await verifyRound(url, baseNs, round, expected);
+    } catch (error: unknown) {
+      if (error instanceof WrongLinesError) {
+        const row = rows[round]!;
+        row.lost = Math.max(row.lost, error.lost);
+        row.doubled = Math.max(row.doubled, error.doubled);
+      }
+      throw error;
+    }
+  });
+}
+
 /** Undefined, with the problem noted, when lines are missing or doubled. */
 async function lookAt(look: () => Promise<number>): Promise<number | undefined> {
   try {
@@ -285,15 +303,19 @@ async function lookAt(look: () => Promise<number>): Promise<number | undefined> 
 function print(): void {
   const sum = (errors: ClientErrors) => [...errors.counts.values()].reduce((a, b) => a + b, 0);
   const seconds = (ms: number) => (ms === 0 ? '-' : `${(ms / 1000).toFixed(1)} s`);
-  console.log('\nfault | lines acknowledged | push errors, last after | answers | query errors, last after');
+  console.log(
+    '\nfault | lines acknowledged | lost | doubled | push errors, last after | answers | query errors, last after',
+  );
   for (const row of rows) {
     const pushes = `${sum(row.pushErrors)}, ${seconds(row.pushesBackMs)}`;
     const queries = `${sum(row.queryErrors)}, ${seconds(row.queriesBackMs)}`;
-    console.log(`${row.fault} | ${row.acknowledged} | ${pushes} | ${row.answers} | ${queries}`);
+    console.log(
+      `${row.fault} | ${row.acknowledged} | ${row.lost} | ${row.doubled} | ${pushes} | ${row.answers} | ${queries}`,
+    );
     for (const [what, count] of [...row.pushErrors.counts, ...row.queryErrors.counts])
       console.log(`    ${count} × ${what}`);
   }
-  const total = rows.reduce((all, row) => all + row.acknowledged, 0);
-  const missing = problems.filter((text) => /missing|twice|unknown/.test(text)).length;
-  console.log(`\n${total} lines acknowledged; rounds whose queries lost or doubled lines: ${missing}`);
+  const total = (figure: (row: Row) => number) => rows.reduce((all, row) => all + figure(row), 0);
+  const [lines, lost, doubled] = [total((r) => r.acknowledged), total((r) => r.lost), total((r) => r.doubled)];
+  console.log(`\n${lines} lines acknowledged, ${lost} lost, ${doubled} doubled`);
 }

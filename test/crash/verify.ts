@@ -10,6 +10,17 @@ export interface Expected {
   readonly open: readonly Batch[];
 }
 
+/** Lines are not there, or more than once. */
+export class WrongLinesError extends Error {
+  readonly lost: number;
+  readonly doubled: number;
+  constructor(lost: number, doubled: number, message: string) {
+    super(message);
+    this.lost = lost;
+    this.doubled = doubled;
+  }
+}
+
 /** Throws when an acknowledged line of the round is missing, or any line is there twice, or one nobody wrote. */
 export async function verifyRound(url: string, baseNs: bigint, round: number, expected: Expected): Promise<number> {
   const found = await linesOf(url, baseNs, `{app="crash", round="${round}"}`);
@@ -29,7 +40,9 @@ export async function verifyRound(url: string, baseNs: bigint, round: number, ex
     .filter((line) => !must.has(line) && !may.has(line))
     .toArray();
   if (missing.length + twice.length + unknown.length > 0) {
-    throw new Error(
+    throw new WrongLinesError(
+      missing.length,
+      twice.length,
       `round ${round}: ${missing.length} acknowledged lines missing, ${twice.length} twice, ${unknown.length} unknown of ${found.size} (${must.size} acknowledged); ` +
         `first of each: ${[missing[0], twice[0], unknown[0]].map((line) => line ?? '-').join(' | ')}`,
     );
