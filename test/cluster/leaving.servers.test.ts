@@ -156,17 +156,21 @@ describe('ingesters that come and go', () => {
   });
 
   it('become four, and three again', async () => {
+    const lines = new NumberedLines('four');
     await load.unnoticed(async () => {
       await cluster.grow('ingester-4', 'ingester');
-      await until('four members', async () => (await statesOf(reader)).length === 4);
-      await sleep(1000);
+      await until('streams in the fourth', async () => {
+        await lines.push(at('distributor-1'));
+        await lines.check(reader);
+        return (await at('ingester-4').metric('loki_ingester_streams_created_total')) > 0;
+      });
     });
-    assert.ok((await at('ingester-4').metric('loki_ingester_received_chunks')) >= 0);
     await load.unnoticed(async () => {
       assert.equal(await cluster.end('ingester-4', 'SIGTERM'), 0);
-      await sleep(1000);
+      await lines.check(reader);
     });
     assert.equal((await statesOf(reader)).length, 3);
+    await lines.check(reader);
   });
 
   it('may all be gone: pushes and queries fail, /ready does not, and everything is there when they are back', async () => {
