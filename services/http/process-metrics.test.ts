@@ -9,7 +9,7 @@ describe('metrics of the process', () => {
     const registry = new Registry();
     registerProcessMetrics(registry, { version: '1.2.3', revision: 'abc' } as never);
     const longest = async (since: string): Promise<number> => {
-      const name = `loptr_eventloop_delay_seconds{since="${since}",quantile="1"}`;
+      const name = `loptr_eventloop_delay_seconds{since="${since}",share="1"}`;
       const line = (await registry.metrics()).split('\n').find((one) => one.startsWith(name));
       return Number(line!.slice(name.length));
     };

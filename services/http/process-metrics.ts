@@ -28,15 +28,15 @@ function registerEventLoopDelay(registry: Registry): void {
   sinceScrape.enable();
   new Gauge({
     name: 'loptr_eventloop_delay_seconds',
-    help: 'How long the main thread, which takes pushes and answers /ready, kept others waiting; quantile 1 is the longest.',
-    labelNames: ['since', 'quantile'],
+    help: 'How long the main thread, which takes pushes and answers /ready, kept others waiting; share 1 is the longest.',
+    labelNames: ['since', 'share'],
     registers: [registry],
     collect() {
       for (const [since, delays] of [['start', sinceStart] as const, ['scrape', sinceScrape] as const]) {
         for (const percentile of PERCENTILES) {
           const ns = percentile === 100 ? delays.max : delays.percentile(percentile);
           const seconds = delays.count === 0 ? 0 : Math.max(0, ns / 1e9 - RESOLUTION_MS / 1000);
-          this.set({ since, quantile: String(percentile / 100) }, seconds);
+          this.set({ since, share: String(percentile / 100) }, seconds);
         }
       }
       sinceScrape.reset();

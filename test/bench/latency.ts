@@ -41,8 +41,8 @@ async function saturate(ms: number): Promise<number> {
 await saturate(2000);
 const pauseMs = 2 * (await saturate(2000));
 
-const LONGEST_DELAY = 'loptr_eventloop_delay_seconds{since="scrape",quantile="1"}';
-const DELAY_P99 = 'loptr_eventloop_delay_seconds{since="scrape",quantile="0.99"}';
+const LONGEST_DELAY = 'loptr_eventloop_delay_seconds{since="scrape",share="1"}';
+const DELAY_P99 = 'loptr_eventloop_delay_seconds{since="scrape",share="0.99"}';
 await bench.metrics(); // what was until now does not count
 const end = performance.now() + runMs;
 const isRunning = (): boolean => performance.now() < end;
