@@ -117,7 +117,7 @@ export class App {
         ? querierPart(host, storage, {
             recent,
             deletes,
-            patterns: ingester?.patterns ?? null,
+            patterns: clients.patterns(ingester?.patterns ?? null),
             behindFrontend: ring.isCluster || keepsResults,
           })
         : undefined;

@@ -72,6 +72,7 @@ export class IngesterPart {
     const { ingester } = this;
     this.service = new IngesterService({
       client: ingester,
+      patterns,
       published: (tenant) => this.#sink.published(tenant),
       isReadable: () => ingester.isReadable,
       logger: host.logger('ingester'),

@@ -1,11 +1,15 @@
 import type { SegmentCatalog } from '../../storage/index/index.ts';
 import type { Config } from '../config/index.ts';
+import type { PatternIngester } from '../patterns/index.ts';
 import type { CatalogKeeper } from '../querier/catalog-keeper.ts';
 import { IngesterSet, onlyIngester } from '../querier/ingester-set.ts';
+import { RingPatterns } from '../querier/ring-patterns.ts';
 import type { MemberStatus, Membership } from '../ring/index.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 import { IngesterPool } from '../rpc/ingester-pool.ts';
+import type { PatternClient } from '../rpc/patterns.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
+import type { RemoteIngester } from '../rpc/remote-ingester.ts';
 import { startClientTls } from './access-part.ts';
 import type { Host } from './host.ts';
 import type { RingPart } from './ring-part.ts';
@@ -16,6 +20,8 @@ export interface IngestersPart {
   readonly client: (id: string) => IngesterClient | undefined;
   /** Of all of them together; `keeper` looks after the catalog of this process, if it has one. */
   readonly rows: (keeper: CatalogKeeper | undefined) => RecentRows;
+  /** Of all of them together; `own`: who finds them in this process. Null where patterns are not looked for. */
+  readonly patterns: (own: PatternIngester | null) => PatternClient | null;
 }
 
 /** `own`: the ingester of this process; `catalog`: told what other ingesters have stored. */
@@ -28,7 +34,11 @@ export async function connectIngesters(
   const { config, clock, registry } = host;
   if (!ring.isCluster) {
     const only = own!;
-    return { client: (id) => (id === only.id ? only : undefined), rows: () => onlyIngester(only, clock) };
+    return {
+      client: (id) => (id === only.id ? only : undefined),
+      rows: () => onlyIngester(only, clock),
+      patterns: (own) => own,
+    };
   }
   const membership = ring.members.ingester;
   const { remote_timeout, pool_config, grpc_client_config: grpc } = config.ingester_client;
@@ -62,8 +72,7 @@ export async function connectIngesters(
   });
   let version = -1;
   let members: ReadonlyMap<string, MemberStatus> = new Map();
-  const client = (id: string): IngesterClient | undefined => {
-    if (id === own?.id) return own;
+  const remote = (id: string): RemoteIngester | undefined => {
     if (version !== membership.version) {
       version = membership.version;
       members = new Map(membership.all().map((member) => [member.id, member]));
@@ -71,6 +80,7 @@ export async function connectIngesters(
     const member = members.get(id);
     return member && pool.client(id, member.address);
   };
+  const client = (id: string): IngesterClient | undefined => (id === own?.id ? own : remote(id));
   const rows = (keeper: CatalogKeeper | undefined): RecentRows =>
     new IngesterSet({
       readSet: () => ring.ingesters.readSet(config.common.replication_factor),
@@ -80,7 +90,16 @@ export async function connectIngesters(
       clock,
       ...(keeper && { catalog: keeper }),
     });
-  return { client, rows };
+  const patterns = (ownPatterns: PatternIngester | null): PatternClient | null => {
+    if (!config.pattern_ingester.enabled) return null;
+    return new RingPatterns({
+      readSet: () => ring.ingesters.readSet(config.common.replication_factor),
+      client: (id) => (id === own?.id ? ownPatterns : (remote(id) ?? null)),
+      isReplicated: config.common.replication_factor > 1,
+      clock,
+    });
+  };
+  return { client, rows, patterns };
 }
 
 /** Calls `onStart` when a member begins to take pushes. The returned function ends that. */

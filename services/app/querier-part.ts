@@ -1,5 +1,4 @@
 import type { Route, SocketRoute } from '../http/index.ts';
-import type { PatternIngester } from '../patterns/index.ts';
 import { type QuerierHttpOptions, querierRoutes } from '../querier/http.ts';
 import { Metadata } from '../querier/metadata.ts';
 import { type PartRunner, QuerierParts } from '../querier/parts.ts';
@@ -7,6 +6,7 @@ import { Patterns } from '../querier/patterns.ts';
 import { Querier } from '../querier/querier.ts';
 import { Tailer } from '../querier/tail.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
+import type { PatternClient } from '../rpc/patterns.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { Host } from './host.ts';
 import type { StoragePart } from './storage-part.ts';
@@ -25,7 +25,7 @@ export interface QuerierSources {
   readonly recent: RecentRows;
   readonly deletes: DeleteSource;
   /** Null where patterns are not looked for. */
-  readonly patterns: PatternIngester | null;
+  readonly patterns: PatternClient | null;
   /** A query frontend divides queries before they come here. */
   readonly behindFrontend: boolean;
 }

@@ -1,2 +1,2 @@
 export type { PatternConfig } from './config.ts';
-export { PatternIngester, type PatternIngesterOptions, PatternsUnavailableError } from './service.ts';
+export { PatternIngester, type PatternIngesterOptions } from './service.ts';

@@ -1,10 +1,16 @@
-import type { PatternRequest, PatternSeries } from '../rpc/patterns.ts';
+import type { PatternRequest, StreamPatterns } from '../rpc/patterns.ts';
 import type { LineOutcomes } from './pattern-stream.ts';
 
 /** What the main thread asks of the thread that finds patterns. Times come along: that thread has no clock. */
 export type PatternWorkerRequest =
   | { readonly kind: 'push'; readonly nowMs: number; readonly stride: number; readonly batches: readonly SentBatch[] }
-  | { readonly kind: 'query'; readonly id: number; readonly request: PatternRequest }
+  | {
+      readonly kind: 'query';
+      readonly id: number;
+      readonly request: PatternRequest;
+      /** Else the answer is that of one stream without labels. */
+      readonly byStream: boolean;
+    }
   | { readonly kind: 'prune'; readonly nowMs: number };
 
 export interface SentBatch {
@@ -22,5 +28,5 @@ export type PatternWorkerReply =
       readonly streams: number;
       readonly sizeBytes: number;
     }
-  | { readonly kind: 'found'; readonly id: number; readonly series: readonly PatternSeries[] }
+  | { readonly kind: 'found'; readonly id: number; readonly streams: readonly StreamPatterns[] }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string };

@@ -1,5 +1,5 @@
 import { compileMatchers } from '../../logql/stages/index.ts';
-import type { PatternRequest, PatternSeries } from '../rpc/patterns.ts';
+import { type PatternRequest, type PatternSeries, PatternSum, type StreamPatterns } from '../rpc/patterns.ts';
 import { decodePushBatch } from '../rpc/push-batch.ts';
 import type { PatternConfig } from './config.ts';
 import { type LineOutcomes, PatternStream } from './pattern-stream.ts';
@@ -12,6 +12,8 @@ const STREAM_BYTES = 1000;
 
 interface Held {
   readonly tenant: string;
+  /** Its labels. */
+  readonly text: string;
   readonly stream: PatternStream;
   sizeBytes: number;
 }
@@ -55,7 +57,7 @@ export class PatternStore {
       if (held === undefined) {
         const stream = new PatternStream(rows.labels, this.#config, jsonFields);
         if (stream.labels.some(([name]) => name === AGGREGATED || name === PATTERN)) continue;
-        held = { tenant, stream, sizeBytes: 0 };
+        held = { tenant, text: rows.labels, stream, sizeBytes: 0 };
       } else {
         this.#streams.delete(key);
       }
@@ -66,31 +68,39 @@ export class PatternStore {
     this.#makeRoom();
   }
 
-  query({ tenant, matchers, startMs, endMs, stepMs }: PatternRequest): PatternSeries[] {
+  /** Over all streams. */
+  query(request: PatternRequest): PatternSeries[] {
+    const sum = new PatternSum();
+    for (const { stream } of this.#matching(request)) this.#read(stream, request, sum);
+    return sum.series();
+  }
+
+  queryByStream(request: PatternRequest): StreamPatterns[] {
+    const found: StreamPatterns[] = [];
+    for (const { stream, text } of this.#matching(request)) {
+      const sum = new PatternSum();
+      this.#read(stream, request, sum);
+      const series = sum.series();
+      if (series.length > 0) found.push({ stream: text, series });
+    }
+    return found;
+  }
+
+  *#matching({ tenant, matchers }: PatternRequest): Generator<Held> {
     const matches = compileMatchers(matchers);
-    const merged = new Map<string, { pattern: string; level: string; counts: Map<number, number> }>();
     for (const held of this.#streams.values()) {
-      if (held.tenant !== tenant || !matches(held.stream.labels)) continue;
-      for (const [level, drain] of held.stream.drains) {
-        for (const cluster of drain.clusters) {
-          const samples = cluster.samples.read(startMs, endMs, stepMs, this.#config.sampleIntervalMs);
-          const pattern = samples.length === 0 ? '' : drain.textOf(cluster);
-          if (pattern === '') continue;
-          const key = `${level}\0${pattern}`;
-          let series = merged.get(key);
-          if (series === undefined) {
-            series = { pattern, level, counts: new Map() };
-            merged.set(key, series);
-          }
-          for (const [start, lines] of samples) series.counts.set(start, (series.counts.get(start) ?? 0) + lines);
-        }
+      if (held.tenant === tenant && matches(held.stream.labels)) yield held;
+    }
+  }
+
+  #read(stream: PatternStream, { startMs, endMs, stepMs }: PatternRequest, sum: PatternSum): void {
+    for (const [level, drain] of stream.drains) {
+      for (const cluster of drain.clusters) {
+        const samples = cluster.samples.read(startMs, endMs, stepMs, this.#config.sampleIntervalMs);
+        const pattern = samples.length === 0 ? '' : drain.textOf(cluster);
+        if (pattern !== '') sum.add({ pattern, level, samples });
       }
     }
-    return [...merged.values()].map(({ pattern, level, counts }) => ({
-      pattern,
-      level,
-      samples: [...counts].sort((a, b) => a[0] - b[0]),
-    }));
   }
 
   /** Forgets what is older than `retainForMs`. */

@@ -4,8 +4,9 @@ import { Registry } from 'prom-client';
 import { parseMatchers } from '../../logql/syntax/index.ts';
 import { systemClock } from '../../storage/host/clock.ts';
 import { defaultLimits } from '../config/limits.ts';
+import { PatternsUnavailableError } from '../rpc/patterns.ts';
 import { encodePushBatch } from '../rpc/push-batch.ts';
-import { PatternIngester, PatternsUnavailableError } from './service.ts';
+import { PatternIngester } from './service.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
 

@@ -4,7 +4,14 @@ import type { Registry } from 'prom-client';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { LimitsProvider } from '../config/limits.ts';
-import type { PatternClient, PatternRequest, PatternSeries } from '../rpc/patterns.ts';
+import {
+  type PatternClient,
+  type PatternRequest,
+  type PatternSeries,
+  PatternsUnavailableError,
+  type StreamPatternClient,
+  type StreamPatterns,
+} from '../rpc/patterns.ts';
 import type { PatternConfig } from './config.ts';
 import type { PatternWorkerReply, PatternWorkerRequest, SentBatch } from './messages.ts';
 import { patternMetrics } from './metrics.ts';
@@ -19,11 +26,6 @@ export interface PatternIngesterOptions {
   readonly maxWaitingBytes?: number;
 }
 
-/** The thread that finds patterns ended; what it knew is lost, and a new one starts with the next push. */
-export class PatternsUnavailableError extends Error {
-  readonly code = 'unavailable';
-}
-
 /** Some seconds of work of the thread at most. */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** Pushes are sent together: a message costs about as much as a hundred lines. */
@@ -34,7 +36,7 @@ const PRUNE_PERIOD_MS = 60_000;
 const REST_MS = 1000;
 
 interface Waiting {
-  readonly resolve: (series: readonly PatternSeries[]) => void;
+  readonly resolve: (streams: readonly StreamPatterns[]) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -43,7 +45,7 @@ interface Waiting {
  * looks at every second, fourth or eighth line and counts it for the others, and at last lets whole pushes go: neither
  * pushes nor memory wait for it.
  */
-export class PatternIngester implements PatternClient {
+export class PatternIngester implements PatternClient, StreamPatternClient {
   readonly #options: PatternIngesterOptions;
   readonly #metrics: ReturnType<typeof patternMetrics>;
   readonly #maxWaitingBytes: number;
@@ -94,7 +96,16 @@ export class PatternIngester implements PatternClient {
   }
 
   /** All pushes from before the call are in the answer. Throws PatternsUnavailableError. */
-  patterns(request: PatternRequest): Promise<readonly PatternSeries[]> {
+  async patterns(request: PatternRequest): Promise<readonly PatternSeries[]> {
+    return (await this.#ask(request, false)).flatMap(({ series }) => series);
+  }
+
+  /** As `patterns`. */
+  streamPatterns(request: PatternRequest): Promise<readonly StreamPatterns[]> {
+    return this.#ask(request, true);
+  }
+
+  #ask(request: PatternRequest, byStream: boolean): Promise<readonly StreamPatterns[]> {
     if (this.#stopping.signal.aborted) {
       return Promise.reject(new PatternsUnavailableError('the pattern ingester is stopping'));
     }
@@ -103,7 +114,7 @@ export class PatternIngester implements PatternClient {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#post({ kind: 'query', id, request });
+      this.#post({ kind: 'query', id, request, byStream });
     });
   }
 
@@ -177,7 +188,7 @@ export class PatternIngester implements PatternClient {
     }
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if (reply.kind === 'found') waiting?.resolve(reply.series);
+    if (reply.kind === 'found') waiting?.resolve(reply.streams);
     else waiting?.reject(new Error(`patterns: ${reply.message}`));
   }
 

@@ -196,7 +196,7 @@ class QuerierHandlers {
 
   async patterns(request: HttpRequest): Promise<HttpResponse> {
     if (this.#patterns === null) return { status: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' } };
-    const series = await this.#patterns.query(request.tenants(), await request.form());
+    const series = await this.#patterns.query(request.tenants(), await request.form(), request.signal);
     return { status: 200, headers: JSON_TYPE, body: renderPatterns(series) };
   }
 

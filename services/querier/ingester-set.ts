@@ -28,7 +28,7 @@ export interface IngesterSetOptions {
   readonly random?: () => number;
 }
 
-const HEDGE_MS = 100;
+export const HEDGE_MS = 100;
 
 /** The ingesters of one process or of a cluster, by what the ring says of them at the time of each question. */
 export class IngesterSet implements RecentRows {

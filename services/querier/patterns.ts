@@ -3,7 +3,7 @@ import { parseMatchers, parseQuery } from '../../logql/syntax/index.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { LimitsProvider } from '../config/limits.ts';
 import type { Tenants } from '../http/types.ts';
-import type { PatternClient, PatternSeries } from '../rpc/patterns.ts';
+import { type PatternClient, type PatternSeries, PatternSum } from '../rpc/patterns.ts';
 import { jsonString } from './json.ts';
 import { parseOrderedBounds, parseStep } from './params.ts';
 import { checkExpression, limitBounds, strictest } from './query-limits.ts';
@@ -31,7 +31,7 @@ export class Patterns {
   }
 
   /** Throws the errors of `params.ts`, `query-limits.ts` and LogQL. */
-  async query(tenants: Tenants, form: URLSearchParams): Promise<readonly PatternSeries[]> {
+  async query(tenants: Tenants, form: URLSearchParams, signal?: AbortSignal): Promise<readonly PatternSeries[]> {
     const { limits: provider, clock, sampleIntervalMs } = this.#options;
     const nowNs = clock.nowNs();
     const query = form.get('query') ?? '';
@@ -46,7 +46,9 @@ export class Patterns {
     // The first and last step are whole, as in every range query of Loki.
     const startMs = floor(Number(bounds.startNs / NS_PER_MS), stepMs);
     const endMs = floor(Number((bounds.endNs + NS_PER_MS - 1n) / NS_PER_MS) + stepMs - 1, stepMs);
-    const found = await Promise.all(ids.map((tenant) => this.#ofTenant(tenant, matchers, startMs, endMs, stepMs)));
+    const found = await Promise.all(
+      ids.map((tenant) => this.#ofTenant(tenant, matchers, startMs, endMs, stepMs, signal)),
+    );
     return mostFrequent(mergeSeries(found), Number.POSITIVE_INFINITY);
   }
 
@@ -56,9 +58,10 @@ export class Patterns {
     startMs: number,
     endMs: number,
     stepMs: number,
+    signal: AbortSignal | undefined,
   ): Promise<readonly PatternSeries[]> {
     const request = { tenant, matchers, startMs, endMs, stepMs };
-    const found = await Promise.all(this.#options.clients().map((client) => client.patterns(request)));
+    const found = await Promise.all(this.#options.clients().map((client) => client.patterns(request, signal)));
     return mostFrequent(mergeSeries(found), MAX_PATTERNS);
   }
 }
@@ -76,19 +79,9 @@ export function mostFrequent(series: readonly PatternSeries[], max: number): Pat
 /** Adds up the same pattern of the same level from several answers. */
 export function mergeSeries(lists: readonly (readonly PatternSeries[])[]): readonly PatternSeries[] {
   if (lists.length === 1) return lists[0]!;
-  const merged = new Map<string, PatternSeries>();
-  for (const series of lists.flat()) {
-    const key = `${series.level}\0${series.pattern}`;
-    const other = merged.get(key);
-    merged.set(key, other === undefined ? series : { ...series, samples: addSamples(other.samples, series.samples) });
-  }
-  return [...merged.values()];
-}
-
-function addSamples(a: PatternSeries['samples'], b: PatternSeries['samples']): PatternSeries['samples'] {
-  const counts = new Map(a);
-  for (const [start, lines] of b) counts.set(start, (counts.get(start) ?? 0) + lines);
-  return [...counts].sort((x, y) => x[0] - y[0]);
+  const sum = new PatternSum();
+  for (const series of lists.flat()) sum.add(series);
+  return sum.series();
 }
 
 /** Loki's body: times in whole seconds, `<` and `>` of patterns escaped. */

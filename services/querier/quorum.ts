@@ -1,16 +1,16 @@
 import { type MemberStatus, type ReadSet, RingError } from '../ring/index.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
 
-export interface QuorumOptions {
+export interface QuorumOptions<C = IngesterClient> {
   /** Null when there is no way to the ingester. */
-  readonly client: (id: string) => IngesterClient | null;
+  readonly client: (id: string) => C | null;
   /** Spare ingesters are asked when the others take longer than this. */
   readonly hedgeMs: number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly random: () => number;
 }
 
-type Ask<T> = (client: IngesterClient, signal: AbortSignal | undefined) => Promise<T>;
+type Ask<T, C> = (client: C, signal: AbortSignal | undefined) => Promise<T>;
 
 /**
  * Asks enough ingesters for every acknowledged row to be among the answers. What the read set tolerates to fail need not
@@ -20,10 +20,10 @@ type Ask<T> = (client: IngesterClient, signal: AbortSignal | undefined) => Promi
  * The answers are in the order of the ingesters' ids. Throws RingError when too few can be asked, and the error of the
  * ingester that was one too many.
  */
-export async function askQuorum<T>(
+export async function askQuorum<T, C>(
   set: ReadSet,
-  options: QuorumOptions,
-  ask: Ask<T>,
+  options: QuorumOptions<C>,
+  ask: Ask<T, C>,
   signal?: AbortSignal,
 ): Promise<T[]> {
   if (set.members.length === 1) return askAll(set.members, options, ask, signal);
@@ -31,10 +31,10 @@ export async function askQuorum<T>(
 }
 
 /** Asks each of them; throws RingError when one cannot be asked, and the first error of one that is. */
-async function askAll<T>(
+async function askAll<T, C>(
   members: readonly MemberStatus[],
-  { client }: Pick<QuorumOptions, 'client'>,
-  ask: Ask<T>,
+  { client }: Pick<QuorumOptions<C>, 'client'>,
+  ask: Ask<T, C>,
   signal?: AbortSignal,
 ): Promise<T[]> {
   if (members.length === 0) throw new RingError('empty ring');
@@ -53,10 +53,10 @@ async function askAll<T>(
 const tooManyUnhealthy = (): RingError => new RingError('too many unhealthy instances in the ring');
 
 /** One question to some of many ingesters, until those that have not answered may as well fail. */
-class Race<T> {
+class Race<T, C> {
   readonly #set: ReadSet;
-  readonly #options: QuorumOptions;
-  readonly #ask: Ask<T>;
+  readonly #options: QuorumOptions<C>;
+  readonly #ask: Ask<T, C>;
   readonly #signal: AbortSignal | undefined;
   readonly #ending = new AbortController();
   readonly #result = Promise.withResolvers<void>();
@@ -65,7 +65,7 @@ class Race<T> {
   readonly #failed = new Set<MemberStatus>();
   #spared = new Set<MemberStatus>();
 
-  constructor(set: ReadSet, options: QuorumOptions, ask: Ask<T>, signal: AbortSignal | undefined) {
+  constructor(set: ReadSet, options: QuorumOptions<C>, ask: Ask<T, C>, signal: AbortSignal | undefined) {
     this.#set = set;
     this.#options = options;
     this.#ask = ask;

@@ -114,6 +114,24 @@ export interface TailResponseMessage {
   readonly batch: Uint8Array;
 }
 
+export interface PatternsRequestMessage {
+  readonly tenant: string;
+  readonly matchers: readonly MatcherMessage[];
+  readonly startMs: Int64;
+  readonly endMs: Int64;
+  readonly stepMs: Int64 | number;
+}
+export interface FoundPatternMessage {
+  readonly stream: string;
+  readonly pattern: string;
+  readonly level: string;
+  readonly offsetsMs?: readonly (Int64 | number)[];
+  readonly lines?: readonly (Int64 | number)[];
+}
+export interface PatternsResponseMessage {
+  readonly patterns?: readonly FoundPatternMessage[];
+}
+
 /** A message that is none, or says what cannot be. */
 export class CorruptMessageError extends Error {
   readonly code = 'corrupt_message';
@@ -152,6 +170,8 @@ export const messages = {
   statsResponse: codec<StatsResponseMessage>('StatsResponse'),
   tailRequest: codec<TailRequestMessage>('TailRequest'),
   tailResponse: codec<TailResponseMessage>('TailResponse'),
+  patternsRequest: codec<PatternsRequestMessage>('PatternsRequest'),
+  patternsResponse: codec<PatternsResponseMessage>('PatternsResponse'),
   flushRequest: codec<object>('FlushRequest'),
   flushResponse: codec<FlushResponseMessage>('FlushResponse'),
 } as const;

@@ -22,6 +22,8 @@ import {
   messages,
   type PushResultMessage,
 } from './ingester-messages.ts';
+import type { StreamPatternClient } from './patterns.ts';
+import { decodePatternRequest, encodePatterns } from './patterns-wire.ts';
 import { encodePushBatch, type StreamBatch } from './push-batch.ts';
 import { rowsOfBatch, splitIntoRuns } from './push-runs.ts';
 import { encodeRecent } from './recent-wire.ts';
@@ -29,6 +31,8 @@ import { RpcError, toStatus } from './rpc-error.ts';
 
 export interface IngesterServiceOptions {
   readonly client: IngesterClient;
+  /** Null or absent where patterns are not looked for. */
+  readonly patterns?: StreamPatternClient | null;
   /** Keys of the tenant's segments that the ingester has published of late. Asked after its rows were looked at. */
   readonly published: (tenant: string) => readonly string[];
   /** False while the write-ahead log is read: what is in memory is not all, so nothing is answered. True by default. */
@@ -86,6 +90,7 @@ export class IngesterService implements GrpcService {
         return messages.statsResponse.encode({ ...figures, segments: this.#options.published(request.tenant) });
       }),
       Tail: this.#tail,
+      Patterns: this.#stream('Patterns', (bytes, send, signal) => this.#patterns(bytes, send, signal)),
       Flush: this.#unary('Flush', (_, signal) => this.#flush(signal)),
     };
   }
@@ -147,6 +152,13 @@ export class IngesterService implements GrpcService {
       await send(messages.seriesResponse.encode({ series: part.map(encodeLabels) }));
     }
     await send(messages.seriesResponse.encode({ segments }));
+  }
+
+  async #patterns(bytes: Buffer, send: Send, signal: AbortSignal): Promise<void> {
+    const { patterns } = this.#options;
+    if (!patterns) throw new RpcError('failed_precondition', 'the ingester looks for no patterns');
+    const request = decodePatternRequest(bytes);
+    for (const message of encodePatterns(await patterns.streamPatterns(request, signal), request)) await send(message);
   }
 
   async #texts(tenant: string, texts: readonly string[], send: Send): Promise<void> {
@@ -319,5 +331,6 @@ const ingesterDefinition: ServiceDefinition = {
   LabelValues: method('LabelValues', true),
   Stats: method('Stats', false),
   Tail: method('Tail', true),
+  Patterns: method('Patterns', true),
   Flush: method('Flush', false),
 };

@@ -19,6 +19,8 @@ import {
   toCount,
 } from './ingester-messages.ts';
 import { INGESTER_SERVICE } from './ingester-service.ts';
+import type { PatternRequest, StreamPatternClient, StreamPatterns } from './patterns.ts';
+import { encodePatternRequest, PatternsDecoder } from './patterns-wire.ts';
 import { decodePushBatch, type StreamBatch } from './push-batch.ts';
 import { PushQueue } from './push-queue.ts';
 import { RecentDecoder, RecentTooLargeError } from './recent-wire.ts';
@@ -36,7 +38,10 @@ export interface RemoteIngesterSettings {
   readonly maxInflightBytes?: number;
   /** Batches that go in one call, together; 2 MB by default. A server's `grpc_server_max_recv_msg_size` must take it. */
   readonly maxPushBytes?: number;
-  /** Memory for one answer of `recent`, `series`, `labelNames` and `labelValues`; 512 MB by default. */
+  /**
+   * Memory for one answer of `recent`, `series`, `labelNames` and `labelValues`; 512 MB by default. Of `streamPatterns`, 64
+   * MB at most.
+   */
   readonly maxAnswerBytes?: number;
   /** A connection over which nothing came for so long is asked for a sign of life. 10 s by default. */
   readonly keepaliveMs?: number;
@@ -68,6 +73,8 @@ const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 1000;
 /** How long questions wait for tails that were begun before them. */
 const MAX_OPENING_MS = 2000;
+/** Of a few bytes a step each object in memory takes many times as much. */
+const MAX_PATTERN_BYTES = 64 * MB;
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 const SERVING = 1;
 
@@ -76,7 +83,7 @@ const SERVING = 1;
  * CorruptMessageError and RecentTooLargeError when an answer is none or too much. A question that is asked after `tail`
  * was called is answered after the rows are followed, so that none falls between the two, unless following takes seconds.
  */
-export class RemoteIngester implements IngesterClient {
+export class RemoteIngester implements IngesterClient, StreamPatternClient {
   readonly id: string;
   readonly address: string;
   readonly #client: Client;
@@ -207,6 +214,12 @@ export class RemoteIngester implements IngesterClient {
     call.on('error', (error: ServiceError) => close(fromServiceError(error)));
     call.on('end', () => close(new RpcError('unavailable', 'the ingester ended the tail')));
     return () => void end();
+  }
+
+  async streamPatterns(request: PatternRequest, signal?: AbortSignal): Promise<readonly StreamPatterns[]> {
+    const decoder = new PatternsDecoder(request, Math.min(this.#maxAnswerBytes, MAX_PATTERN_BYTES));
+    await this.#read('Patterns', encodePatternRequest(request), signal, (message) => decoder.add(message));
+    return decoder.streams;
   }
 
   async flush(signal?: AbortSignal): Promise<void> {

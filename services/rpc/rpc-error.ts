@@ -2,6 +2,7 @@ import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/gr
 import { RegexError } from '../../logql/regex/index.ts';
 import { NotReadableError, PushRejectedError } from './ingester.ts';
 import { CorruptMessageError } from './ingester-messages.ts';
+import { PatternsUnavailableError } from './patterns.ts';
 import { CorruptPushBatchError } from './push-batch.ts';
 
 /** Codes of gRPC and how Go's library prints them, which is how Loki's answers show them. */
@@ -60,6 +61,9 @@ export function toStatus(error: unknown): Partial<StatusObject> & { readonly cod
     return { code: NAMES.findIndex(([code]) => code === error.code), details: error.details };
   }
   if (error instanceof NotReadableError || (error instanceof PushRejectedError && error.status === 503)) {
+    return { code: status.UNAVAILABLE, details: error.message };
+  }
+  if (error instanceof PatternsUnavailableError) {
     return { code: status.UNAVAILABLE, details: error.message };
   }
   return { code: status.INTERNAL, details: 'internal server error, see the log of the server' };
