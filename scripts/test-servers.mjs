@@ -5,20 +5,38 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
 const root = join(import.meta.dirname, '..');
+// Folders or files of the tests that are wanted; all without.
+const wanted = process.argv.slice(2);
 const files = globSync('{logql,storage,services,test}/**/*.servers.test.ts', { cwd: root })
+  .filter((path) => wanted.length === 0 || wanted.some((start) => path.startsWith(start)))
   .sort()
   .map((path) => join(root, path));
 if (files.length === 0) {
   console.error('no *.servers.test.ts found');
   process.exit(1);
 }
-const stream = run({ files, cwd: root, concurrency: 1 });
-let counts;
-stream.on('test:summary', (data) => {
-  if (data.file === undefined) counts = data.counts;
-});
-stream.compose(new spec()).pipe(process.stdout);
-stream.on('end', () => {
-  const isGood = counts !== undefined && counts.tests > 0 && counts.passed === counts.tests;
-  process.exitCode = isGood ? 0 : 1;
-});
+
+/** Files with a failure, and how many tests there were. */
+function runFiles(some) {
+  const failed = new Set();
+  let tests = 0;
+  return new Promise((resolve) => {
+    const stream = run({ files: some, cwd: root, concurrency: 1 });
+    stream.on('test:fail', ({ file }) => failed.add(file));
+    stream.on('test:summary', ({ file, counts }) => {
+      if (file === undefined) tests = counts.tests;
+    });
+    stream.compose(new spec()).pipe(process.stdout, { end: false });
+    stream.on('end', () => resolve({ failed: [...failed], tests }));
+  });
+}
+
+const first = await runFiles(files);
+let isGood = first.tests > 0 && first.failed.length === 0;
+if (first.failed.length > 0) {
+  // Real servers on a busy machine: what fails twice is no accident. The first failure stays in the output.
+  console.log(`\nonce more: ${first.failed.join(', ')}`);
+  const again = first.failed.every((file) => files.includes(file)) ? first.failed : files;
+  isGood = (await runFiles(again)).failed.length === 0;
+}
+process.exitCode = isGood ? 0 : 1;
