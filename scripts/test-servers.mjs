@@ -31,12 +31,5 @@ function runFiles(some) {
   });
 }
 
-const first = await runFiles(files);
-let isGood = first.tests > 0 && first.failed.length === 0;
-if (first.failed.length > 0) {
-  // Real servers on a busy machine: what fails twice is no accident. The first failure stays in the output.
-  console.log(`\nonce more: ${first.failed.join(', ')}`);
-  const again = first.failed.every((file) => files.includes(file)) ? first.failed : files;
-  isGood = (await runFiles(again)).failed.length === 0;
-}
-process.exitCode = isGood ? 0 : 1;
+const { failed, tests } = await runFiles(files);
+process.exitCode = tests > 0 && failed.length === 0 ? 0 : 1;
