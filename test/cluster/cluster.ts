@@ -159,6 +159,8 @@ interface Member {
   readonly ways: readonly TcpProxy[];
   readonly args: readonly string[];
   process: TestServer | null;
+  /** A signal or a request of the test is the reason if the process ends now. */
+  mayEnd: boolean;
 }
 
 export class Cluster {
@@ -166,6 +168,8 @@ export class Cluster {
   readonly #directory: string;
   readonly #members = new Map<string, Member>();
   readonly #output: 'collect' | 'inherit';
+  /** Of processes that ended though nobody wanted that. */
+  readonly #surprises: string[] = [];
 
   private constructor(backends: Backends, directory: string, output: 'collect' | 'inherit') {
     this.#backends = backends;
@@ -214,7 +218,15 @@ export class Cluster {
       args.push(`-common.storage.s3.endpoint=http://127.0.0.1:${s3}`);
     }
     await mkdir(join(this.#directory, name));
-    this.#members.set(name, { name, target, ports: { http, grpc }, ways, args: [...args, ...own], process: null });
+    this.#members.set(name, {
+      name,
+      target,
+      ports: { http, grpc },
+      ways,
+      args: [...args, ...own],
+      process: null,
+      mayEnd: false,
+    });
   }
 
   get #configFile(): string {
@@ -252,11 +264,19 @@ export class Cluster {
     const member = this.#member(name);
     const { args, ports } = member;
     const options = { cwd: join(this.#directory, name), args, ports, output: this.#output, readyMs: READY_MS };
-    member.process = await TestServer.start(options);
+    member.mayEnd = false;
+    const server = await TestServer.start(options);
+    member.process = server;
+    void server.exited.then(({ code, signal }) => {
+      if (member.mayEnd) return;
+      this.#surprises.push(`${name} ended by itself with ${signal ?? code}:\n${server.log.slice(-3000)}`);
+    });
   }
 
   signal(name: string, signal: NodeJS.Signals): void {
-    this.#member(name).process?.kill(signal);
+    const member = this.#member(name);
+    if (signal === 'SIGTERM' || signal === 'SIGKILL') member.mayEnd = true;
+    member.process?.kill(signal);
   }
 
   /** Sends the signal and waits for the end of the process. Resolves with its code; null for a process that was killed. */
@@ -265,9 +285,11 @@ export class Cluster {
     return this.ended(name);
   }
 
-  /** Waits for the process to end by itself. */
+  /** Waits for the process to end, as it was told to. */
   async ended(name: string): Promise<number | null> {
-    const end = await this.#member(name).process?.exited;
+    const member = this.#member(name);
+    member.mayEnd = true;
+    const end = await member.process?.exited;
     return end?.code ?? null;
   }
 
@@ -288,9 +310,11 @@ export class Cluster {
     await this.kill();
   }
 
+  /** Throws when a process had ended before, though nobody wanted that. */
   async kill(): Promise<void> {
     await Promise.all(this.names().map((name) => this.end(name, 'SIGKILL')));
     for (const { ways } of this.#members.values()) for (const way of ways) await way.stop();
+    if (this.#surprises.length > 0) throw new Error(this.#surprises.join('\n'));
   }
 
   #member(name: string): Member {

@@ -167,7 +167,7 @@ describe('a cluster that is read', () => {
     const watch = async (frontend: TestClient): Promise<number> => {
       let looks = 0;
       for (; !watching.signal.aborted; looks++) {
-        assert.deepEqual(await all(frontend), plain);
+        assert.deepEqual(await all(frontend, '{app="deleted"} !~ "probe|late"'), plain);
         const query = 'sum(count_over_time({app="deleted"} |= "secret" [1h]))';
         assert.equal(await frontend.number({ query, time: nowNs() }), 0);
         await sleep(50);
@@ -199,7 +199,6 @@ describe('a cluster that is read', () => {
       assert.deepEqual(tail.lines, ['plain late']);
       await tail.close();
     }
-    plain.push('plain late');
     await flush(); // what ingesters hold keeps a request from being done
     await until('the request is carried out', isProcessed, 90_000);
     await sleep(2000);
@@ -209,7 +208,7 @@ describe('a cluster that is read', () => {
     await cluster.restart('querier-1');
     for (const frontend of frontends) {
       await until('an answer', async () => (await frontend.get('/ready')).status === 200);
-      assert.deepEqual(await all(frontend), plain);
+      assert.deepEqual(await all(frontend), [...plain, 'plain late']);
     }
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,6 +111,7 @@ for (const { program, args, config } of servers) {
       const { pid } = daemon;
       process.kill(pid, 'SIGSTOP');
       try {
+        await standsStill(pid);
         failures.length = 0;
         for (let i = 0; i < 10; i++) assert.equal(await cache.get('works'), null);
         assert.ok(failures.includes('get skipped'));
@@ -120,4 +121,15 @@ for (const { program, args, config } of servers) {
       await works();
     });
   });
+}
+
+/** A signal takes its time: until each thread has stopped, the process may answer. */
+async function standsStill(pid: number): Promise<void> {
+  for (const endMs = Date.now() + DEADLINE_MS; ; await sleep(5)) {
+    const threads = await readdir(`/proc/${pid}/task`);
+    const stats = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
+    // The state follows the name, which stands in parentheses: proc(5).
+    if (stats.every((stat) => /\) T /.test(stat))) return;
+    assert.ok(Date.now() < endMs);
+  }
 }
