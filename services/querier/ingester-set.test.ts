@@ -121,6 +121,34 @@ describe('a set of ingesters', () => {
     assert.deepEqual(cancelled, ['i0']);
   });
 
+  it('goes on without a spare one that has left the ring since the question began', async () => {
+    const { from, clock, clients, asked } = setUp(three('answers', 'answers', 'answers'));
+    const slow = Promise.withResolvers<RecentStream[]>();
+    clients.set(
+      'i1',
+      ingesterOf(() => slow.promise, 'i1'),
+    );
+    const found = from();
+    assert.deepEqual(asked, ['i2'], 'the first one is spared');
+    clients.delete('i0');
+    await clock.pass(100);
+    slow.resolve([{ labels: [['from', 'i1']], blocks: [], heads: [] }]);
+    assert.deepEqual(await found, ['i1', 'i2']);
+  });
+
+  it('fails when one fails and the spare one has left the ring meanwhile, or cannot be asked', async () => {
+    const left = setUp(three('answers', 'fails', 'answers'));
+    const found = left.from();
+    left.clients.delete('i0');
+    await assert.rejects(found, TOO_MANY);
+    const throws = (): never => {
+      throw new Error('no way there');
+    };
+    const broken = setUp(three('answers', 'fails', 'answers'));
+    broken.clients.set('i0', ingesterOf(throws, 'i0'));
+    await assert.rejects(broken.set.recent(request), /no way there/);
+  });
+
   it('fails with the error of the one that was one too many', async () => {
     const { from } = setUp(three('fails', 'fails', 'answers'));
     await assert.rejects(from(), /i[01] is broken/);

@@ -119,7 +119,7 @@ class Race<T, C> {
   }
 
   #askOne(member: MemberStatus): void {
-    this.#ask(this.#options.client(member.id)!, this.#ending.signal).then(
+    this.#answerOf(member).then(
       (answer) => {
         if (this.#ending.signal.aborted) return;
         this.#answers.set(member, answer);
@@ -132,6 +132,13 @@ class Race<T, C> {
         else this.#askSpared();
       },
     );
+  }
+
+  /** Rejects, and never throws. */
+  async #answerOf(member: MemberStatus): Promise<T> {
+    const client = this.#options.client(member.id);
+    if (client === null) throw tooManyUnhealthy(); // it was spared, and has left the ring since
+    return this.#ask(client, this.#ending.signal);
   }
 
   #askSpared(): void {
