@@ -4,6 +4,7 @@ import { encodeBlocks } from '../storage/block/index.ts';
 import { headOf } from '../storage/block/testing/heads.ts';
 import { silentLogger } from '../storage/host/logger.ts';
 import { SegmentCatalog } from '../storage/index/index.ts';
+import { ObjectStoreError } from '../storage/objectstore/index.ts';
 import { MemoryStore } from '../test/faults/memory-store.ts';
 import { ManualClock } from './querier/testing/manual-clock.ts';
 import { SEGMENT_NAMED_MS } from './rpc/recent-rows.ts';
@@ -15,7 +16,7 @@ async function setUp() {
   const store = new MemoryStore();
   const catalog = new SegmentCatalog(store, silentLogger);
   const clock = new ManualClock();
-  const sink = new CatalogSink(store, catalog, clock);
+  const sink = new CatalogSink(store, catalog, clock, silentLogger);
   const write = async (tenant: string, into = sink): Promise<string> => {
     const id = into.newKey();
     (await into.write(tenant, id, series)).publish();
@@ -49,7 +50,7 @@ test('who starts anew names what it may have stored before', async () => {
   const lately = await write('a');
   const loaded = new SegmentCatalog(store, silentLogger);
   await loaded.load();
-  const restarted = new CatalogSink(store, null, clock);
+  const restarted = new CatalogSink(store, null, clock, silentLogger);
   restarted.nameLatest(loaded);
   assert.deepEqual(
     restarted.published('a').map((key) => key.includes(lately)),
@@ -60,10 +61,25 @@ test('who starts anew names what it may have stored before', async () => {
 test('what is stored is known again, with a catalog and without one', async () => {
   const { store, clock, sink, write } = await setUp();
   const id = await write('a');
-  const other = new CatalogSink(store, null, clock);
+  const other = new CatalogSink(store, null, clock, silentLogger);
   for (const one of [sink, other]) {
     assert.equal(await one.exists('a', id), true);
     assert.equal(await one.exists('a', one.newKey()), false);
     assert.equal(await one.exists('b', id), false);
   }
+});
+
+test('where the store cannot be asked, nothing is known to be stored, and it is asked once only', async () => {
+  const { store, clock, write } = await setUp();
+  const id = await write('a');
+  let listings = 0;
+  const away = Object.assign(Object.create(store) as MemoryStore, {
+    // biome-ignore lint/correctness/useYield: it fails before there is something to yield
+    async *list(): AsyncGenerator<never> {
+      listings++;
+      throw new ObjectStoreError('unavailable', 'a fault of the test');
+    },
+  });
+  const sink = new CatalogSink(away, null, clock, silentLogger);
+  assert.deepEqual([await sink.exists('a', id), await sink.exists('a', id), listings], [false, false, 1]);
 });

@@ -1,6 +1,7 @@
 import type { Clock } from '../storage/host/clock.ts';
+import type { Logger } from '../storage/host/logger.ts';
 import { createdMs, type SegmentCatalog, wasReplaced } from '../storage/index/index.ts';
-import type { ObjectStore } from '../storage/objectstore/index.ts';
+import { type ObjectStore, ObjectStoreError } from '../storage/objectstore/index.ts';
 import { newSegmentId, parseSegmentKey, segmentPrefix, writeSegment } from '../storage/segment/index.ts';
 import type { SegmentSeries, SegmentSink } from './ingester/index.ts';
 import { SEGMENT_NAMED_MS } from './rpc/recent-rows.ts';
@@ -21,11 +22,14 @@ export class CatalogSink implements SegmentSink {
   readonly #clock: Clock;
   /** By tenant, in order of their end. */
   readonly #named = new Map<string, Named[]>();
+  readonly #logger: Logger;
+  #isAway = false;
 
-  constructor(store: ObjectStore, catalog: SegmentCatalog | null, clock: Clock) {
+  constructor(store: ObjectStore, catalog: SegmentCatalog | null, clock: Clock, logger: Logger) {
     this.#store = store;
     this.#catalog = catalog;
     this.#clock = clock;
+    this.#logger = logger;
   }
 
   /**
@@ -61,12 +65,23 @@ export class CatalogSink implements SegmentSink {
     return this.#prune(tenant).map(({ key }) => key);
   }
 
-  /** The catalog was listed before the ingester asks. A segment that the compactor has replaced was there. */
+  /**
+   * The catalog, if there is one, was listed before the ingester asks. A segment that the compactor has replaced was
+   * there. Where the store cannot be asked, it was not: rows that are stored and in memory as well count once.
+   */
   async exists(tenant: string, key: string): Promise<boolean> {
-    if (await this.#isListed(tenant, key)) return true;
-    return wasReplaced(this.#store, tenant, key, (error) => {
-      throw error; // without the note it would be a guess
-    });
+    if (this.#isAway) return false; // nobody waits for it again and again
+    try {
+      if (await this.#isListed(tenant, key)) return true;
+      return await wasReplaced(this.#store, tenant, key, (error) => {
+        throw error; // without the note it would be a guess
+      });
+    } catch (err: unknown) {
+      if (!(err instanceof ObjectStoreError && err.retryable)) throw err;
+      this.#logger.warn('the object store cannot be asked what a crash left open; rows may be stored twice', { err });
+      this.#isAway = true;
+      return false;
+    }
   }
 
   async #isListed(tenant: string, id: string): Promise<boolean> {

@@ -108,7 +108,7 @@ export class App {
     const requests = storage && deleteRequestsOf(host, storage);
     const held = host.config.compactor.retention_enabled && requests ? new HeldDeletes(requests) : undefined;
     const keeper = reads && (await keepCatalog(host, reads, ring, held));
-    if (ring.isCluster && ingester && storage) await nameLatest(ingester, storage, reads);
+    if (ring.isCluster && ingester && storage) await ingester.nameLatest(storage.catalog, reads !== undefined);
     const recent = clients.rows(keeper);
     const deletes = ring.isCluster ? (held ?? noDeletes) : (requests ?? noDeletes);
     const keepsResults = host.config.query_range.cache_results;
@@ -273,12 +273,6 @@ export class App {
 }
 
 const rulesDirectoryOf = (config: Config): string | null => config.common.storage.filesystem.rules_directory || null;
-
-/** So that others hear from this ingester what it stored right before it started. */
-async function nameLatest(ingester: IngesterPart, storage: StoragePart, reads: StoragePart | undefined): Promise<void> {
-  if (reads === undefined) await storage.catalog.load();
-  ingester.nameLatest(storage.catalog);
-}
 
 function runtimeFiles(config: Config): string[] {
   const files = config.runtime_config.file || config.limits_config.per_tenant_override_config;

@@ -10,6 +10,7 @@ import { IngesterService } from '../rpc/ingester-service.ts';
 import { CatalogSink } from '../segment-sink.ts';
 import { ShutdownMarker } from '../shutdown-marker.ts';
 import type { Host } from './host.ts';
+import { LatestSegments } from './latest-segments.ts';
 import type { StoragePart } from './storage-part.ts';
 
 export interface IngesterPartOptions extends Pick<StoragePart, 'store' | 'pool'> {
@@ -33,13 +34,14 @@ export class IngesterPart {
   readonly #members: IngesterPartOptions['members'];
   readonly #sink: CatalogSink;
   readonly #marker: ShutdownMarker;
+  #latest: LatestSegments | undefined;
   #stopping: Promise<void> | undefined;
 
   /** `catalog`: of this process, if it answers queries. */
   constructor(host: Host, { id, members, store, catalog, pool, share, onDiscarded }: IngesterPartOptions) {
     this.#host = host;
     this.#members = members;
-    this.#sink = new CatalogSink(store, catalog, host.clock);
+    this.#sink = new CatalogSink(store, catalog, host.clock, host.logger('ingester'));
     const { config, limits, clock, registry } = host;
     const directories = directoriesOf(config);
     this.#marker = new ShutdownMarker(directories.shutdownMarker);
@@ -74,14 +76,24 @@ export class IngesterPart {
       client: ingester,
       patterns,
       published: (tenant) => this.#sink.published(tenant),
-      isReadable: () => ingester.isReadable,
+      isReadable: () => ingester.isReadable && this.#latest?.isNamed !== false,
       logger: host.logger('ingester'),
     });
   }
 
-  /** `catalog` was listed since the process started: who asks is told of what was stored right before. */
-  nameLatest(catalog: SegmentCatalog): void {
-    this.#sink.nameLatest(catalog);
+  /**
+   * Who asks is to be told of what was stored right before. `catalog`: listed since the process started, or else of no
+   * other use here, and listed now. Resolves once pushes may be taken, see `LatestSegments`.
+   */
+  async nameLatest(catalog: SegmentCatalog, isListed: boolean): Promise<void> {
+    const name = () => this.#sink.nameLatest(catalog);
+    if (isListed) return name();
+    const { clock, logger, onStop } = this.#host;
+    const list = (signal: AbortSignal) => catalog.load(signal);
+    const latest = new LatestSegments({ list, name, clock, logger: logger('ingester') });
+    this.#latest = latest;
+    onStop('names of segments', () => latest.stop());
+    await latest.start();
   }
 
   /** Takes no more pushes, for good. */

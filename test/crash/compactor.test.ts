@@ -11,6 +11,7 @@ import {
   TestClock,
 } from '../../services/compactor/testing/setup.ts';
 import { CatalogSink } from '../../services/segment-sink.ts';
+import { silentLogger } from '../../storage/host/logger.ts';
 import type { SegmentCatalog } from '../../storage/index/index.ts';
 import type { ObjectEntry, ObjectStore } from '../../storage/objectstore/index.ts';
 import { MemoryStore } from '../faults/memory-store.ts';
@@ -265,7 +266,7 @@ describe('compactors', () => {
     const store = await day(clock);
     const { catalog, compactor } = await startOver(store, clock);
     const ids = catalog.segments('team-a').map(({ id }) => id);
-    const sink = new CatalogSink(store, catalog, clock);
+    const sink = new CatalogSink(store, catalog, clock, silentLogger);
     for (let i = 0; i < 3; i++) {
       await compactor.run();
       clock.ms += 3 * HOUR_MS;
