@@ -64,6 +64,11 @@ const sockets: SocketRoute[] = [
           throw new Error('a secret of the program');
         };
       }
+      if (request.query.get('query') === 'refused') {
+        return () => {
+          throw new HttpError(400, 'é'.repeat(100));
+        };
+      }
       return (socket) => socket.send(`hello ${request.tenant()}`);
     },
   },
@@ -237,12 +242,15 @@ test('a client that hangs up aborts its request, which counts as 499', async () 
 });
 
 test('a tail that breaks after the upgrade is closed with a frame, and tells no secrets', async () => {
-  const url = `${base.replace('http', 'ws')}/loki/api/v1/tail?query=breaks`;
-  const socket = new WebSocket(url, { headers: { 'X-Scope-OrgID': 'a' } });
-  const closed = await new Promise((resolve, reject) => {
-    socket.on('close', (code, reason) => resolve([code, reason.toString()])).on('error', reject);
-  });
-  assert.deepEqual(closed, [1011, 'internal server error, see the log of the server']);
+  const closed = (query: string) => {
+    const url = `${base.replace('http', 'ws')}/loki/api/v1/tail?query=${query}`;
+    const socket = new WebSocket(url, { headers: { 'X-Scope-OrgID': 'a' } });
+    return new Promise((resolve, reject) => {
+      socket.on('close', (code, reason) => resolve([code, reason.toString()])).on('error', reject);
+    });
+  };
+  assert.deepEqual(await closed('breaks'), [1011, 'internal server error, see the log of the server']);
+  assert.deepEqual(await closed('refused'), [1011, 'é'.repeat(61)], 'as much as a frame takes');
 });
 
 test('a tail becomes a WebSocket; mistakes are answered before', async () => {
@@ -273,7 +281,7 @@ test('requests are measured under the name of their route, unknown paths togethe
   );
   assert.match(
     metrics,
-    /loki_request_duration_seconds_count\{method="GET",route="loki_api_v1_tail",status_code="101",ws="true"\} 2/,
+    /loki_request_duration_seconds_count\{method="GET",route="loki_api_v1_tail",status_code="101",ws="true"\} 3/,
   );
   assert.match(metrics, /loki_inflight_requests\{method="POST",route="loki_api_v1_push"\} 0/);
 });

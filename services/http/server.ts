@@ -5,6 +5,7 @@ import { type SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Logger } from '../../storage/host/logger.ts';
+import { closeReason } from './close-reason.ts';
 import { CLIENT_CLOSED_REQUEST, isFaultOfServer, toHttpError } from './error-answers.ts';
 import { HttpError } from './http-error.ts';
 import { HttpMetrics } from './http-metrics.ts';
@@ -297,7 +298,7 @@ export class HttpServer {
           run(webSocket);
         } catch (error) {
           // The upgrade is out: the close frame is the only answer left.
-          webSocket.close(CLOSE_INTERNAL_ERROR, this.#explain(error, match.route, false).message);
+          webSocket.close(CLOSE_INTERNAL_ERROR, closeReason(this.#explain(error, match.route, false).message));
         }
       });
     } catch (error) {

@@ -6,6 +6,7 @@ import { printLabels } from '../../logql/syntax/index.ts';
 import { formatRfc3339Nano } from '../../logql/units/rfc3339.ts';
 import { headToColumns } from '../../storage/block/index.ts';
 import { type CompiledDelete, compileDeletes, deletedRows } from '../../storage/compaction/index.ts';
+import { closeReason } from '../http/close-reason.ts';
 import type { PendingDelete } from '../rpc/deletes.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
 import { jsonLabels, jsonString } from './json.ts';
@@ -146,7 +147,7 @@ export class TailSession {
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason.slice(0, 120)); // a close frame holds at most 123 bytes
+    this.#socket.close(code, closeReason(reason));
   }
 
   /** The delay runs from an entry's own time, so that one that is late is due before those it belongs in front of. */
