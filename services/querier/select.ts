@@ -159,7 +159,7 @@ export async function selectStreams(
         const { blocks } = streamOf(series.labels);
         for (const block of series.blocks) {
           const { filter } = block;
-          if (test === null || test(series.labels, filter, 0, filter.length)) blocks.push(memoryRef(block));
+          if (test === null || test(series.labels, filter)) blocks.push(memoryRef(block));
         }
         for (const head of series.heads) {
           const ref = headRef(head);

@@ -50,7 +50,7 @@ export function* encodeRecent(
     items.push({ stream: encodeLabels(labels) });
     room -= ITEM_BYTES;
     for (const [name, value] of labels) room -= name.length + value.length;
-    const wanted = test === null ? blocks : blocks.filter(({ filter }) => test(labels, filter, 0, filter.length));
+    const wanted = test === null ? blocks : blocks.filter(({ filter }) => test(labels, filter));
     for (const [item, columns] of [...wanted.map(blockItem), ...heads.map(headItem)]) {
       items.push(item);
       room -= ITEM_BYTES + (item.block ?? item.head)!.data!.length;

@@ -7,7 +7,8 @@
  */
 import type { Labels } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
-import { encodeTextBits, MIN_NEEDLE_BYTES, TextProbe } from './text-bits.ts';
+import { FilterSet } from './filter-set.ts';
+import { encodeTextBits, TextProbe } from './text-bits.ts';
 import { encodeValueBits, type ValueColumn, ValueProbe } from './value-bits.ts';
 
 const HEADER_BYTES = 8;
@@ -25,58 +26,111 @@ export function encodeFilter(lines: Uint8Array, metadata: readonly ValueColumn[]
   return filter;
 }
 
-/** Whether a block of the stream may have rows for the condition. Its filter is `[start, start + length)` of `bytes`. */
-export type FilterTest = (stream: Labels, bytes: Uint8Array, start: number, length: number) => boolean;
-
-/** Null when no filter can tell anything about the condition. */
-export function compileFilterTest(condition: RowCondition | null): FilterTest | null {
-  const probe = condition === null ? null : compileProbe(condition);
-  if (probe === null) return null;
-  return (stream, bytes, start, length) => {
-    if (length < HEADER_BYTES) return true;
-    const textEnd = start + HEADER_BYTES + readUint32(bytes, start);
-    const end = start + length;
-    // A filter that does not add up proves nothing.
-    if (textEnd + readUint32(bytes, start + 4) !== end || textEnd === start + HEADER_BYTES) return true;
-    return probe(stream, bytes, start + HEADER_BYTES, textEnd, end);
-  };
+/**
+ * Which blocks of a stream may have rows for a condition. The first `count` numbers in `blocks`, ascending, name the ones to
+ * look at; those that may stay, in place, and their number is returned.
+ */
+export interface FilterSieve {
+  keep(filters: FilterSet, blocks: Uint32Array, count: number, stream: Labels): number;
 }
 
-/** Text bits are `[textStart, textEnd)`, value bits `[textEnd, end)`. */
-type Probe = (stream: Labels, bytes: Uint8Array, textStart: number, textEnd: number, end: number) => boolean;
+/** Null when no filter can tell anything about the condition. */
+export function compileFilterSieve(condition: RowCondition | null): FilterSieve | null {
+  return condition === null ? null : compileSieve(condition);
+}
 
-function compileProbe(condition: RowCondition): Probe | null {
+function compileSieve(condition: RowCondition): FilterSieve | null {
   switch (condition.kind) {
-    case 'text': {
-      const needle = Buffer.from(condition.bytes, 'latin1');
-      if (needle.length < MIN_NEEDLE_BYTES) return null;
-      const probe = new TextProbe(needle);
-      return (_, bytes, textStart, textEnd) => probe.mayBeIn(bytes, textStart, textEnd);
-    }
-    case 'metadata': {
-      const { name, value } = condition;
-      const probe = new ValueProbe(name, value);
-      // A label of the stream hides the row's.
-      return (stream, bytes, _, textEnd, end) =>
-        stream.some((label) => label[0] === name) || probe.mayBeIn(bytes, textEnd, end);
-    }
+    case 'text':
+      return TextProbe.of(Buffer.from(condition.bytes, 'latin1'));
+    case 'metadata':
+      return new MetadataSieve(condition.name, condition.value);
     case 'all': {
-      const probes = condition.items.map(compileProbe).filter((probe) => probe !== null);
-      if (probes.length === 0) return null;
-      return (stream, bytes, textStart, textEnd, end) =>
-        probes.every((probe) => probe(stream, bytes, textStart, textEnd, end));
+      const sieves = condition.items.map(compileSieve).filter((sieve) => sieve !== null);
+      return sieves.length === 0 ? null : new AllSieve(sieves);
     }
     case 'any': {
-      const probes = condition.items.map(compileProbe);
-      if (probes.includes(null)) return null;
-      return (stream, bytes, textStart, textEnd, end) =>
-        probes.some((probe) => probe!(stream, bytes, textStart, textEnd, end));
+      const sieves = condition.items.map(compileSieve).filter((sieve) => sieve !== null);
+      return sieves.length < condition.items.length ? null : new AnySieve(sieves);
     }
     default:
       return condition satisfies never;
   }
 }
 
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+class MetadataSieve implements FilterSieve {
+  readonly #name: string;
+  readonly #probe: ValueProbe;
+
+  constructor(name: string, value: string) {
+    this.#name = name;
+    this.#probe = new ValueProbe(name, value);
+  }
+
+  keep(filters: FilterSet, blocks: Uint32Array, count: number, stream: Labels): number {
+    // A label of the stream hides the row's.
+    if (stream.some(([name]) => name === this.#name)) return count;
+    return this.#probe.keep(filters, blocks, count);
+  }
+}
+
+class AllSieve implements FilterSieve {
+  readonly #items: readonly FilterSieve[];
+
+  constructor(items: readonly FilterSieve[]) {
+    this.#items = items;
+  }
+
+  keep(filters: FilterSet, blocks: Uint32Array, count: number, stream: Labels): number {
+    for (const item of this.#items) count = item.keep(filters, blocks, count, stream);
+    return count;
+  }
+}
+
+class AnySieve implements FilterSieve {
+  readonly #items: readonly FilterSieve[];
+  /** The blocks that no item has let through yet. */
+  #left = new Uint32Array(64);
+  /** By block 1 once an item lets it through. All 0 between calls. */
+  #kept = new Uint8Array(64);
+
+  constructor(items: readonly FilterSieve[]) {
+    this.#items = items;
+  }
+
+  keep(filters: FilterSet, blocks: Uint32Array, count: number, stream: Labels): number {
+    if (count === 0) return 0;
+    if (this.#left.length < count) this.#left = new Uint32Array(2 * count);
+    if (this.#kept.length <= blocks[count - 1]!) this.#kept = new Uint8Array(2 * blocks[count - 1]! + 1);
+    const all = blocks.subarray(0, count);
+    const left = this.#left;
+    const kept = this.#kept;
+    for (const item of this.#items) {
+      let leftCount = 0;
+      for (const block of all) if (kept[block] === 0) left[leftCount++] = block;
+      const some = item.keep(filters, left, leftCount, stream);
+      for (let i = 0; i < some; i++) kept[left[i]!] = 1;
+      if (some === leftCount) break;
+    }
+    let keptCount = 0;
+    for (const block of all) {
+      if (kept[block] === 1) blocks[keptCount++] = block;
+      kept[block] = 0;
+    }
+    return keptCount;
+  }
+}
+
+/** Whether one block of the stream, with this filter, may have rows for a condition. */
+export type FilterTest = (stream: Labels, filter: Uint8Array) => boolean;
+
+/** As `compileFilterSieve`, for blocks that come one by one. */
+export function compileFilterTest(condition: RowCondition | null): FilterTest | null {
+  const sieve = compileFilterSieve(condition);
+  if (sieve === null) return null;
+  const block = new Uint32Array(1);
+  return (stream, filter) => {
+    block[0] = 0;
+    return sieve.keep(new FilterSet(filter, [0, filter.length]), block, 1, stream) === 1;
+  };
 }

@@ -14,7 +14,7 @@ const STREAM = [['app', 'web']] as const;
 
 function mayHave(query: string, filter: Uint8Array): boolean {
   const test = compileFilterTest(conditionOf((parseQuery(query) as LogSelectorExpr).stages));
-  return test === null || test(STREAM, filter, 0, filter.length);
+  return test === null || test(STREAM, filter);
 }
 
 function filterOf(...rows: (string | TestRow)[]): Uint8Array {

@@ -1,1 +1,8 @@
-export { compileFilterTest, encodeFilter, type FilterTest } from './block-filter.ts';
+export {
+  compileFilterSieve,
+  compileFilterTest,
+  encodeFilter,
+  type FilterSieve,
+  type FilterTest,
+} from './block-filter.ts';
+export { FilterSet } from './filter-set.ts';

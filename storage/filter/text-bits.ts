@@ -6,10 +6,11 @@
  *
  * Lines touch each other in a block, so grams across their ends are kept too: they can only make a needle seem there.
  */
+import type { FilterSet } from './filter-set.ts';
 
 const GRAM_BYTES = 4;
 /** A shorter needle may have no gram at one of the two parities. */
-export const MIN_NEEDLE_BYTES = GRAM_BYTES + 1;
+const MIN_NEEDLE_BYTES = GRAM_BYTES + 1;
 
 /** Hashes before they are scaled down to the array's size. */
 const HASH_BITS = 16;
@@ -106,35 +107,81 @@ function scale(hash: number, bits: number): number {
   return Math.imul(hash, bits) >>> HASH_BITS; // the product is below 2^32
 }
 
-/** A text to look for in many arrays. */
+/** A text to look for in many arrays: whether it may be there, in any case of its ASCII letters. */
 export class TextProbe {
   /** By parity of the needle's place: the hashes of its grams that would be kept. */
-  readonly #even: readonly number[];
-  readonly #odd: readonly number[];
+  readonly #even: Uint16Array;
+  readonly #odd: Uint16Array;
 
-  /** `needle`: at least MIN_NEEDLE_BYTES. */
-  constructor(needle: Uint8Array) {
-    this.#even = hashesFrom(needle, 0);
-    this.#odd = hashesFrom(needle, 1);
+  private constructor(even: Uint16Array, odd: Uint16Array) {
+    this.#even = even;
+    this.#odd = odd;
   }
 
-  /** False: no line of the block contains the text, in any case of its ASCII letters. The array is `[start, end)`. */
-  mayBeIn(bytes: Uint8Array, start: number, end: number): boolean {
-    return hasAll(this.#even, bytes, start, end) || hasAll(this.#odd, bytes, start, end);
+  /** Null when the needle is too short to tell anything. */
+  static of(needle: Uint8Array): TextProbe | null {
+    return needle.length < MIN_NEEDLE_BYTES ? null : new TextProbe(hashesFrom(needle, 0), hashesFrom(needle, 1));
+  }
+
+  /** As `FilterSieve.keep`. */
+  keep(filters: FilterSet, blocks: Uint32Array, count: number): number {
+    const some = this.#keepRoughly(filters, blocks, count);
+    if (this.#even.length <= ROUGH_HASHES && this.#odd.length <= ROUGH_HASHES) return some;
+    const { bytes, textStarts, textEnds } = filters;
+    let kept = 0;
+    for (let i = 0; i < some; i++) {
+      const block = blocks[i]!;
+      const start = textStarts[block]!;
+      const bits = 8 * (textEnds[block]! - start);
+      if (bits === 0 || hasAll(this.#even, bytes, start, bits) || hasAll(this.#odd, bytes, start, bits)) {
+        blocks[kept++] = block;
+      }
+    }
+    return kept;
+  }
+
+  /**
+   * The same by a few hashes of each parity, without branches: which bits are set cannot be foreseen, and what the
+   * processor need not wait for to go on, it fetches from memory for several blocks at a time.
+   */
+  #keepRoughly({ bytes, textStarts, textEnds }: FilterSet, blocks: Uint32Array, count: number): number {
+    const [e0, e1, e2] = firstThree(this.#even);
+    const [o0, o1, o2] = firstThree(this.#odd);
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const block = blocks[i]!;
+      const start = textStarts[block]!;
+      const bits = 8 * (textEnds[block]! - start);
+      const even = bitAt(bytes, start, scale(e0, bits)) & bitAt(bytes, start, scale(e1, bits));
+      const odd = bitAt(bytes, start, scale(o0, bits)) & bitAt(bytes, start, scale(o1, bits));
+      const either =
+        (even & bitAt(bytes, start, scale(e2, bits))) | (odd & bitAt(bytes, start, scale(o2, bits))) | +(bits === 0);
+      blocks[kept] = block;
+      kept += either;
+    }
+    return kept;
   }
 }
 
-function hashesFrom(needle: Uint8Array, first: number): number[] {
+function hashesFrom(needle: Uint8Array, first: number): Uint16Array {
   const hashes = new Set<number>();
   for (let at = first; at + GRAM_BYTES <= needle.length; at += 2) hashes.add(hashAt(needle, at));
-  return [...hashes];
+  return Uint16Array.from(hashes);
 }
 
-function hasAll(hashes: readonly number[], bytes: Uint8Array, start: number, end: number): boolean {
-  const bits = 8 * (end - start);
-  for (const hash of hashes) {
-    const bit = scale(hash, bits);
-    if ((bytes[start + (bit >>> 3)]! & (1 << (bit & 7))) === 0) return false;
-  }
+const ROUGH_HASHES = 3;
+
+/** With fewer than three, some of them again. */
+function firstThree(hashes: Uint16Array): [number, number, number] {
+  const last = hashes.length - 1;
+  return [hashes[0]!, hashes[Math.min(1, last)]!, hashes[Math.min(2, last)]!];
+}
+
+function bitAt(bytes: Uint8Array, start: number, bit: number): number {
+  return (bytes[start + (bit >>> 3)]! >>> (bit & 7)) & 1;
+}
+
+function hasAll(hashes: Uint16Array, bytes: Uint8Array, start: number, bits: number): boolean {
+  for (let i = 0; i < hashes.length; i++) if (bitAt(bytes, start, scale(hashes[i]!, bits)) === 0) return false;
   return true;
 }

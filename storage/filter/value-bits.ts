@@ -2,6 +2,8 @@
  * Which values the structured metadata of a block has, as a Bloom filter over pairs of name and value: 8 bits a pair and
  * 5 hashes, so that one absent value in 46 seems to be there.
  */
+import type { FilterSet } from './filter-set.ts';
+
 const BITS_PER_VALUE = 8;
 const PROBES = 5;
 
@@ -44,8 +46,20 @@ export class ValueProbe {
     this.#probes = Array.from({ length: PROBES }, (_, p) => (first + p * step) >>> 0);
   }
 
-  /** False: no row of the block has the value. The filter is `[start, end)`. */
-  mayBeIn(bytes: Uint8Array, start: number, end: number): boolean {
+  /** As `FilterSieve.keep`: leaves out blocks of which no row has the value. */
+  keep({ bytes, textEnds, valuesEnds }: FilterSet, blocks: Uint32Array, count: number): number {
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const block = blocks[i]!;
+      const start = textEnds[block]!;
+      const end = valuesEnds[block]!;
+      // Values end at 0 where nothing is known.
+      if (end === 0 || this.#mayBeIn(bytes, start, end)) blocks[kept++] = block;
+    }
+    return kept;
+  }
+
+  #mayBeIn(bytes: Uint8Array, start: number, end: number): boolean {
     const bits = 8 * (end - start);
     if (bits === 0) return false;
     for (const probe of this.#probes) {

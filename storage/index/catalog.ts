@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Labels, labelsKey } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
-import { compileFilterTest, type FilterTest } from '../filter/index.ts';
+import { compileFilterSieve, type FilterSet, type FilterSieve } from '../filter/index.ts';
 import type { Logger } from '../host/logger.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import {
@@ -11,6 +11,7 @@ import {
   parseSegmentKey,
   type SegmentFooter,
   segmentPrefix,
+  TimeBounds,
 } from '../segment/index.ts';
 import { FilterCache } from './filter-cache.ts';
 import { FooterCache } from './footer-cache.ts';
@@ -77,6 +78,8 @@ export class SegmentCatalog {
   readonly #logger: Logger;
   readonly #footers: FooterCache;
   readonly #filters: FilterCache;
+  /** What `#blocksOf` answers with. */
+  #numbers = new Uint32Array(64);
   readonly #segments = new SegmentList();
   readonly #setAside = new Set<string>();
   /** Segments whose filters are damaged. */
@@ -277,43 +280,58 @@ export class SegmentCatalog {
    */
   async select(request: SelectRequest): Promise<SeriesBlocks[]> {
     const { startNs, endNs } = request;
-    const found: { footer: SegmentFooter; places: { series: number; blocks: BlockPlace[] }[] }[] = [];
+    const found: { footer: SegmentFooter; matching: Uint32Array }[] = [];
     await this.#visit(request, (footer, matching) => {
-      const places: { series: number; blocks: BlockPlace[] }[] = [];
-      for (const series of matching) {
-        const blocks = footer.blocksOf(series, startNs, endNs);
-        if (blocks.length > 0) places.push({ series, blocks });
-      }
-      if (places.length > 0) found.push({ footer, places });
+      if (matching.length > 0) found.push({ footer, matching });
     });
-    const test = compileFilterTest(request.condition ?? null);
+    const sieve = compileFilterSieve(request.condition ?? null);
+    const bounds = new TimeBounds(startNs, endNs);
     const streams = new Map<string, SeriesBlocks>();
-    for (const { footer, places } of found) {
+    for (const [i, { footer, matching }] of found.entries()) {
+      if (i > 0 && i % SEGMENTS_A_TURN === 0) await setImmediate();
       const filters =
-        test === null ? null : (this.#filters.peek(footer.key) ?? (await this.#loadFilters(footer, places)));
-      for (const { series, blocks: all } of places) {
-        const labels = footer.labelsOf(series);
-        const blocks =
-          test === null || filters === null ? all : all.filter((place) => mayMatch(test, labels, filters, place));
-        if (blocks.length === 0) continue;
+        sieve === null ? null : (this.#filters.peek(footer.key) ?? (await this.#loadFilters(footer, matching, bounds)));
+      for (const series of matching) {
+        const { numbers, count } = this.#blocksOf(footer, series, bounds, sieve, filters);
+        if (count === 0) continue;
         const key = footer.labelsKeyOf(series);
-        const stream = streams.get(key);
-        if (stream) stream.blocks.push(...blocks);
-        else streams.set(key, { labels, blocks });
+        let stream = streams.get(key);
+        if (stream === undefined) {
+          stream = { labels: footer.labelsOf(series), blocks: [] };
+          streams.set(key, stream);
+        }
+        for (let n = 0; n < count; n++) stream.blocks.push(footer.placeOf(numbers[n]!));
       }
     }
     return [...streams.values()];
   }
 
-  /** Null when the filters cannot be used or are not worth their reading. */
-  async #loadFilters(
+  /** The numbers of a series' blocks that are to be read; valid until the next call. */
+  #blocksOf(
     footer: SegmentFooter,
-    places: readonly { readonly blocks: readonly BlockPlace[] }[],
-  ): Promise<Uint8Array | null> {
-    let bytes = 0;
-    for (const { blocks } of places) for (const block of blocks) bytes += block.length;
+    series: number,
+    bounds: TimeBounds,
+    sieve: FilterSieve | null,
+    filters: FilterSet | null,
+  ): { readonly numbers: Uint32Array; readonly count: number } {
+    const room = footer.blockCountOf(series);
+    if (this.#numbers.length < room) this.#numbers = new Uint32Array(2 * room);
+    const numbers = this.#numbers;
+    const count = footer.blocksBetween(series, bounds, numbers);
+    if (count === 0 || sieve === null || filters === null) return { numbers, count };
+    return { numbers, count: sieve.keep(filters, numbers, count, footer.labelsOf(series)) };
+  }
+
+  /** Null when the filters cannot be used or are not worth their reading. */
+  async #loadFilters(footer: SegmentFooter, matching: Uint32Array, bounds: TimeBounds): Promise<FilterSet | null> {
     const { length } = footer.filters;
-    if (length === 0 || length > bytes * WORTHWHILE_SHARE || this.#badFilters.has(footer.key)) return null;
+    if (length === 0 || this.#badFilters.has(footer.key)) return null;
+    let bytes = 0;
+    for (const series of matching) {
+      const { numbers, count } = this.#blocksOf(footer, series, bounds, null, null);
+      for (let n = 0; n < count; n++) bytes += footer.lengthOf(numbers[n]!);
+    }
+    if (length > bytes * WORTHWHILE_SHARE) return null;
     try {
       return await this.#filters.load(footer);
     } catch (error: unknown) {
@@ -331,12 +349,12 @@ export class SegmentCatalog {
 
   /** Label sets of matching streams with rows in the time. */
   async series(request: SelectRequest): Promise<Labels[]> {
-    const { startNs, endNs } = request;
+    const bounds = new TimeBounds(request.startNs, request.endNs);
     const found = new Map<string, Labels>();
     await this.#visit(request, (footer, matching) => {
       for (const series of matching) {
         const key = footer.labelsKeyOf(series);
-        if (!found.has(key) && footer.hasBlockBetween(series, startNs, endNs)) found.set(key, footer.labelsOf(series));
+        if (!found.has(key) && footer.hasBlockBetween(series, bounds)) found.set(key, footer.labelsOf(series));
       }
     });
     return [...found.values()];
@@ -438,14 +456,11 @@ export class SegmentCatalog {
   }
 }
 
-function mayMatch(test: FilterTest, labels: Labels, filters: Uint8Array, place: BlockPlace): boolean {
-  return test(labels, filters, place.filterOffset, place.filterBytes);
-}
-
 /** Per series 1 when it matches and has rows in the request's time. */
 function visibleSeries(footer: SegmentFooter, matching: Uint32Array, { startNs, endNs }: SelectRequest): Uint8Array {
   const isVisible = new Uint8Array(footer.seriesCount);
-  for (const series of matching) if (footer.hasBlockBetween(series, startNs, endNs)) isVisible[series] = 1;
+  const bounds = new TimeBounds(startNs, endNs);
+  for (const series of matching) if (footer.hasBlockBetween(series, bounds)) isVisible[series] = 1;
   return isVisible;
 }
 

@@ -1,28 +1,32 @@
 import { LRUCache } from 'lru-cache';
+import { FilterSet } from '../filter/index.ts';
 import type { ObjectStore } from '../objectstore/index.ts';
 import { readFilters, type SegmentFooter } from '../segment/index.ts';
 
 /** Filters of segments by key, bounded in bytes. Requests for the same ones that meet share their read. */
 export class FilterCache {
   readonly #store: ObjectStore;
-  readonly #filters: LRUCache<string, Uint8Array>;
-  readonly #loading = new Map<string, Promise<Uint8Array>>();
+  readonly #filters: LRUCache<string, FilterSet>;
+  readonly #loading = new Map<string, Promise<FilterSet>>();
 
   constructor(store: ObjectStore, maxBytes: number) {
     this.#store = store;
-    this.#filters = new LRUCache({ maxSize: maxBytes, sizeCalculation: (filters) => filters.length + OVERHEAD_BYTES });
+    this.#filters = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: (filters) => filters.sizeBytes + OVERHEAD_BYTES,
+    });
   }
 
   get sizeBytes(): number {
     return this.#filters.calculatedSize;
   }
 
-  peek(key: string): Uint8Array | undefined {
+  peek(key: string): FilterSet | undefined {
     return this.#filters.get(key);
   }
 
   /** Throws what `readFilters` throws; a failed read is not remembered. */
-  load(footer: SegmentFooter): Promise<Uint8Array> {
+  load(footer: SegmentFooter): Promise<FilterSet> {
     const { key } = footer;
     let loading = this.#loading.get(key);
     if (!loading) {
@@ -36,8 +40,8 @@ export class FilterCache {
     this.#filters.delete(key);
   }
 
-  async #read(footer: SegmentFooter): Promise<Uint8Array> {
-    const filters = await readFilters(this.#store, footer);
+  async #read(footer: SegmentFooter): Promise<FilterSet> {
+    const filters = new FilterSet(await readFilters(this.#store, footer), footer.filterStarts);
     this.#filters.set(footer.key, filters);
     return filters;
   }

@@ -57,14 +57,20 @@ export function matchSeries(footer: SegmentFooter, matchers: readonly CompiledMa
       if (test(value) !== matchesEmpty) for (const number of series) marked[number] = 1;
     });
     const keep = matchesEmpty ? 0 : 1;
-    found = (found ?? everySeries(footer)).filter((number) => marked[number] === keep);
+    found ??= everySeries(footer);
+    let kept = 0;
+    const some = new Uint32Array(found.length);
+    for (const number of found) if (marked[number] === keep) some[kept++] = number;
+    found = some.subarray(0, kept);
     if (found.length === 0) return found;
   }
   return found ?? everySeries(footer);
 }
 
 function everySeries(footer: SegmentFooter): Uint32Array {
-  return Uint32Array.from({ length: footer.seriesCount }, (_, number) => number);
+  const every = new Uint32Array(footer.seriesCount);
+  for (let number = 0; number < every.length; number++) every[number] = number;
+  return every;
 }
 
 function intersect(a: Uint32Array, b: Uint32Array): Uint32Array {

@@ -8,6 +8,7 @@ import {
   mapFooter,
   readCounts,
 } from './footer-layout.ts';
+import { BlockTimes, TimeBounds } from './time-bounds.ts';
 import { SEGMENT_MAGIC } from './trailer.ts';
 
 /** Where a block lies in the object store, and what is known of it without opening it. */
@@ -41,6 +42,7 @@ export class SegmentFooter {
   readonly #columns: FooterColumns;
   /** Per block, where its filter starts among the filters. */
   readonly #filterStarts: Float64Array;
+  readonly #times: BlockTimes;
   readonly #texts: (string | undefined)[];
   readonly #labels: ({ labels: Labels; key: string } | undefined)[];
 
@@ -51,6 +53,7 @@ export class SegmentFooter {
     const counts = readCounts(memory);
     if (footerSize(counts) !== memory.byteLength) throw new RangeError('columns do not add up');
     this.#columns = mapFooter(memory, counts);
+    this.#times = new BlockTimes(this.#columns.blockMinNs, this.#columns.blockMaxNs);
     this.#filterStarts = startsOf(this.#columns.blockFilterBytes);
     const length = this.#filterStarts[counts.blocks]!;
     this.filters = { offset: footerOffset - length, length, crc: counts.filtersCrc };
@@ -73,20 +76,43 @@ export class SegmentFooter {
 
   /** The series' blocks that overlap `[startNs, endNs]`, in order of arrival. */
   blocksOf(series: number, startNs: bigint, endNs: bigint): BlockPlace[] {
-    const { seriesBlockStart, blockMinNs, blockMaxNs } = this.#columns;
-    const places: BlockPlace[] = [];
-    for (let b = seriesBlockStart[series]!; b < seriesBlockStart[series + 1]!; b++) {
-      if (blockMinNs[b]! <= endNs && blockMaxNs[b]! >= startNs) places.push(this.#place(b));
-    }
-    return places;
+    const numbers = new Uint32Array(this.blockCountOf(series));
+    const count = this.blocksBetween(series, new TimeBounds(startNs, endNs), numbers);
+    return Array.from(numbers.subarray(0, count), (block) => this.placeOf(block));
   }
 
-  hasBlockBetween(series: number, startNs: bigint, endNs: bigint): boolean {
-    const { seriesBlockStart, blockMinNs, blockMaxNs } = this.#columns;
-    for (let b = seriesBlockStart[series]!; b < seriesBlockStart[series + 1]!; b++) {
-      if (blockMinNs[b]! <= endNs && blockMaxNs[b]! >= startNs) return true;
-    }
+  hasBlockBetween(series: number, bounds: TimeBounds): boolean {
+    const { seriesBlockStart } = this.#columns;
+    const end = seriesBlockStart[series + 1]!;
+    for (let b = seriesBlockStart[series]!; b < end; b++) if (bounds.overlap(this.#times, b)) return true;
     return false;
+  }
+
+  blockCountOf(series: number): number {
+    const { seriesBlockStart } = this.#columns;
+    return seriesBlockStart[series + 1]! - seriesBlockStart[series]!;
+  }
+
+  /**
+   * Writes the numbers of the series' blocks that overlap the bounds to `numbers`, which has room for `blockCountOf`,
+   * ascending and so in order of arrival, and returns how many they are.
+   */
+  blocksBetween(series: number, bounds: TimeBounds, numbers: Uint32Array): number {
+    const { seriesBlockStart } = this.#columns;
+    const end = seriesBlockStart[series + 1]!;
+    let count = 0;
+    for (let b = seriesBlockStart[series]!; b < end; b++) if (bounds.overlap(this.#times, b)) numbers[count++] = b;
+    return count;
+  }
+
+  /** Bytes of a block in the segment. */
+  lengthOf(block: number): number {
+    return this.#columns.blockLength[block]!;
+  }
+
+  /** Where the filter of each block starts among the filters, and where the last one ends. */
+  get filterStarts(): Float64Array {
+    return this.#filterStarts;
   }
 
   labelNames(): string[] {
@@ -151,7 +177,7 @@ export class SegmentFooter {
     return (this.#labels[series] = { labels, key: labelsKey(labels) });
   }
 
-  #place(b: number): BlockPlace {
+  placeOf(b: number): BlockPlace {
     const c = this.#columns;
     return {
       segmentKey: this.key,

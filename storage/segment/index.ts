@@ -9,4 +9,5 @@ export {
   segmentPrefix,
 } from './key.ts';
 export { readFilters, SegmentReader } from './reader.ts';
+export { TimeBounds } from './time-bounds.ts';
 export { type SegmentSeries, type WrittenSegment, writeSegment } from './writer.ts';

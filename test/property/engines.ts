@@ -123,7 +123,7 @@ export const throughBlocks: Engine = {
         .flatMap(({ labels, blocks }) => {
           const kept = blocks.filter((ref) => {
             const filter = filters.get(ref);
-            return filter === undefined || test === null || test(labels, filter, 0, filter.length);
+            return filter === undefined || test === null || test(labels, filter);
           });
           const least = 1 + 100 * (cuts.at(-1) ?? 0);
           return groupOverlapping(labels, kept, null, [], { least, most: 2 * least });
