@@ -28,4 +28,6 @@ export interface MetadataColumn {
   readonly values: readonly string[];
   /** Per row the index of its value, 0 when the row lacks the label. */
   readonly indexes: Uint32Array;
+  /** False: no row has this value, which is not empty. Costs less than making `values`. */
+  mayHave?(value: string): boolean;
 }

@@ -89,19 +89,31 @@ class BothFilter implements RowStage {
   run(row: Row): boolean {
     return this.#left.run(row) === this.#isAnd ? this.#right.run(row) : !this.#isAnd;
   }
+
+  mayPass(row: Row): boolean {
+    const left = this.#left.mayPass?.(row) ?? true;
+    return left === this.#isAnd ? (this.#right.mayPass?.(row) ?? true) : !this.#isAnd;
+  }
 }
 
 class StringFilter implements RowStage {
   readonly #id: number;
   readonly #match: (value: string) => boolean;
+  /** The only value that passes; null when others do. */
+  readonly #wanted: string | null;
 
   constructor(matcher: Matcher, row: Row) {
+    this.#wanted = matcher.op === '=' && matcher.value !== '' ? matcher.value : null;
     this.#id = row.id(matcher.name);
     this.#match = compileSimpleMatch(matcher) ?? compileMatch(matcher);
   }
 
   run(row: Row): boolean {
     return this.#match(row.getVisible(this.#id) ?? '');
+  }
+
+  mayPass(row: Row): boolean {
+    return this.#wanted === null || row.mayHave(this.#id, this.#wanted);
   }
 }
 

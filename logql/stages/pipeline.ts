@@ -27,12 +27,15 @@ class StagePipeline implements Pipeline {
   readonly needsLines: boolean;
   readonly needsMetadata: ReadonlySet<string> | null;
   readonly preservesErrors: boolean;
+  readonly frontMetadata: ReadonlySet<string> | null;
   group = -1;
   value = 1;
   readonly #row = new Row();
   readonly #lines = new BlockLines();
   readonly #blockFilters: LineFilterStage[];
   readonly #stages: readonly RowStage[];
+  /** Those of `#stages`, the first ones, that need no lines. */
+  readonly #frontStages: readonly RowStage[];
   readonly #unwrap: UnwrapStage | null;
   readonly #groups: Groups;
   readonly #readsLines: boolean;
@@ -44,6 +47,8 @@ class StagePipeline implements Pipeline {
     const plan = planStages(options, this.#row);
     this.#blockFilters = plan.blockFilters.map((filter) => new LineFilterStage(filter));
     this.#stages = plan.stages;
+    this.#frontStages = plan.stages.slice(0, plan.leadingFilters);
+    this.frontMetadata = plan.leadingFilters > 0 ? plan.leadingMetadata : null;
     this.#unwrap = plan.unwrap;
     this.#readsLines = plan.readsLines;
     this.needsLines = plan.readsLines || this.#blockFilters.length > 0;
@@ -68,6 +73,18 @@ class StagePipeline implements Pipeline {
     }
     this.#isSelective = isSelective(this.#lines, count);
     return count;
+  }
+
+  mayPass(): boolean {
+    const row = this.#row;
+    const stages = this.#frontStages;
+    for (const stage of stages) if (stage.mayPass?.(row) === false) return false;
+    const { rowCount } = this.#lines.block;
+    for (let r = 0; r < rowCount; r++) {
+      row.begin(r, '', 0, 0);
+      if (stages.every((stage) => stage.run(row))) return true;
+    }
+    return false;
   }
 
   /** The filters in the order in which they cost least; at first each of them once in front, to see what it drops. */

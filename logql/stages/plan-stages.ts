@@ -12,7 +12,7 @@ import { LogfmtExpressionStage, LogfmtStage } from './parse-logfmt.ts';
 import { PatternStage } from './parse-pattern.ts';
 import { RegexpStage } from './parse-regexp.ts';
 import type { PipelineOptions } from './pipeline.ts';
-import { ERROR_LABEL, type Row, type RowStage } from './row.ts';
+import { DUPLICATE_SUFFIX, ERROR_LABEL, type Row, type RowStage } from './row.ts';
 import { UnpackStage } from './unpack.ts';
 import { UnwrapStage } from './unwrap.ts';
 
@@ -26,6 +26,10 @@ export interface StagePlan {
   readonly unwrap: UnwrapStage | null;
   /** Whether `stages` or the result look at lines. */
   readonly readsLines: boolean;
+  /** How many of `stages`, from the first on, are label filters: they see labels as they are stored, and no lines. */
+  readonly leadingFilters: number;
+  /** Metadata columns that those look at. */
+  readonly leadingMetadata: ReadonlySet<string>;
   /** Labels that parsers extract; null for all. */
   readonly neededLabels: ReadonlySet<string> | null;
   /** Metadata columns that are looked at; null for all. */
@@ -81,7 +85,10 @@ export function planStages(options: PipelineOptions, row: Row): StagePlan {
     readsLines ||= looksAtLine(stage);
     changesLines ||= changesLine(stage);
   }
+  const leading = leadingLabelFilters(rowStages);
   return {
+    leadingFilters: leading.length,
+    leadingMetadata: new Set(leading.flatMap((stage) => columnNames(filterNames(stage.filter)))),
     blockFilters,
     stages,
     rowStages,
@@ -195,6 +202,22 @@ function filterNames(filter: LabelFilter): string[] {
     default:
       return filter satisfies never;
   }
+}
+
+function leadingLabelFilters(stages: readonly Stage[]): Extract<Stage, { kind: 'label_filter' }>[] {
+  const filters: Extract<Stage, { kind: 'label_filter' }>[] = [];
+  for (const stage of stages) {
+    if (stage.kind !== 'label_filter') break;
+    filters.push(stage);
+  }
+  return filters;
+}
+
+/** Columns under whose names, or with the suffix of a name that the stream has too, these labels are seen. */
+function columnNames(labels: readonly string[]): string[] {
+  return labels.flatMap((name) =>
+    name.endsWith(DUPLICATE_SUFFIX) ? [name, name.slice(0, -DUPLICATE_SUFFIX.length)] : [name],
+  );
 }
 
 /** Names that a stage may ask metadata for. A label that a parser finds may have been renamed because of metadata. */

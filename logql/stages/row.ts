@@ -9,7 +9,7 @@ export const ERROR_LABEL = '__error__';
 export const ERROR_DETAILS_LABEL = '__error_details__';
 
 /** What a parser appends to a name that the stream or the structured metadata have already. */
-const DUPLICATE_SUFFIX = '_extracted';
+export const DUPLICATE_SUFFIX = '_extracted';
 
 /** `Row.set` and `Row.drop` record changes; this stands for "no such label any more". */
 const DROPPED = null;
@@ -161,6 +161,15 @@ export class Row {
     return this.get(id);
   }
 
+  /** False: no row of the open block has the label with this value, which is not empty, as it is stored. */
+  mayHave(id: number, value: string): boolean {
+    if (id === ERROR_ID || id === ERROR_DETAILS_ID) return true;
+    const column = this.#columns[id]!;
+    const metadata = column < 0 ? undefined : this.#block!.metadata[column]!;
+    if (metadata !== undefined && (metadata.mayHave?.(value) ?? true)) return true;
+    return this.#streamValues[id] === value;
+  }
+
   hasChanged(id: number): boolean {
     return this.#changedIn[id] === this.#generation;
   }
@@ -258,4 +267,6 @@ export type LabelCategory = 'stream' | 'metadata' | 'parsed';
 /** One step of a pipeline on the row at hand. False: the row is dropped. */
 export interface RowStage {
   run(row: Row): boolean;
+  /** False: none of the rows of the open block gets through, should the stage be the first. */
+  mayPass?(row: Row): boolean;
 }

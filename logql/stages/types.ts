@@ -27,6 +27,13 @@ export interface Pipeline {
    * any stage that could change it. Returns the new count.
    */
   filter(rows: Uint32Array, count: number): number;
+  /**
+   * Metadata columns that say which rows the first stages let through; null when no stage that looks at them stands in
+   * front of those that look at lines.
+   */
+  readonly frontMetadata: ReadonlySet<string> | null;
+  /** False: no row of the open block gets through the first stages. Needs only the columns of `frontMetadata`. */
+  mayPass(): boolean;
   /** Whether `filter` may drop rows at all. */
   readonly hasFilters: boolean;
   /** In the open block, what `run` does with one row it does with all: they pass as they are, in one group. */

@@ -114,6 +114,14 @@ class DecodedColumn implements MetadataColumn {
     this.#text = text;
   }
 
+  mayHave(value: string): boolean {
+    if (this.#text === 'hex') {
+      return /^(?:[0-9a-f]{2})+$/.test(value) && this.#bytes.includes(Buffer.from(value, 'hex'));
+    }
+    // Bytes that are not UTF-8 read as U+FFFD.
+    return value.includes('\ufffd') || this.#bytes.includes(Buffer.from(value, 'utf8'));
+  }
+
   get values(): readonly string[] {
     if (this.#values !== null) return this.#values;
     const values: string[] = [''];

@@ -14,6 +14,7 @@ import {
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import { type ArrivedBlock, overlap } from './chains.ts';
+import type { FrontCheck } from './front-check.ts';
 import type { ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit, StoredBlockRef } from './units.ts';
 
@@ -55,13 +56,20 @@ export class BlockSource {
     this.#store = store;
   }
 
-  /** Throws ObjectStoreError when a stored block cannot be read. */
-  async open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
+  /**
+   * A block that lies alone is left out when `check` says that no row of it matters. Throws ObjectStoreError when a stored block cannot be read.
+   */
+  async open(
+    unit: ScanUnit,
+    wanted: WantedColumns,
+    stats: ScanStats,
+    check: FrontCheck | null = null,
+  ): Promise<OpenBlock[]> {
     this.#memory.reset();
     const { deletes } = unit;
-    if (deletes === undefined) return this.#open(unit, wanted, stats);
+    if (deletes === undefined) return this.#open(unit, wanted, stats, check);
     const isPlain = deletes.every(({ stages }) => stages.length === 0);
-    const blocks = await this.#open(unit, isPlain ? wanted : { lines: true, metadata: null }, stats);
+    const blocks = await this.#open(unit, isPlain ? wanted : { lines: true, metadata: null }, stats, check);
     const compiled = deletes.map((rule) => this.#compiled(rule));
     return blocks.map(({ columns, duplicates, sequence }) => ({
       columns,
@@ -78,10 +86,10 @@ export class BlockSource {
     return known;
   }
 
-  async #open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats): Promise<OpenBlock[]> {
+  async #open(unit: ScanUnit, wanted: WantedColumns, stats: ScanStats, check: FrontCheck | null): Promise<OpenBlock[]> {
     const { blocks, arrivals, others = [] } = unit;
     if (blocks.length === 1 && others.length === 0) {
-      const columns = await this.#columns(blocks[0]!, wanted, stats);
+      const columns = await this.#checkedColumns(unit, blocks[0]!, wanted, stats, check);
       return columns ? [{ columns, duplicates: null, sequence: arrivals?.[0] ?? 0 }] : [];
     }
     const opened: Opened[] = [];
@@ -153,6 +161,25 @@ export class BlockSource {
     const whole = await this.#columns(opened.ref, WHOLE, stats, true);
     if (whole === null) opened.isLost = true;
     else opened.columns = whole;
+  }
+
+  /** Null also when no row of the block matters. */
+  async #checkedColumns(
+    { labels }: ScanUnit,
+    ref: BlockRef,
+    wanted: WantedColumns,
+    stats: ScanStats,
+    check: FrontCheck | null,
+  ): Promise<BlockColumns | null> {
+    if (check === null || !check.isWorthwhile) return this.#columns(ref, wanted, stats);
+    // What opening costs for a head is its order, and its lines come with that.
+    if (!wanted.lines || ref.kind === 'head') {
+      const columns = await this.#columns(ref, wanted, stats);
+      return columns === null || check.mayMatter(columns, labels) ? columns : null;
+    }
+    const front = await this.#columns(ref, { lines: false, lengths: false, metadata: check.metadata }, stats);
+    if (front === null || !check.mayMatter(front, labels)) return null;
+    return this.#columns(ref, wanted, stats, true);
   }
 
   /** `again`: the block was counted when its other columns were opened. */

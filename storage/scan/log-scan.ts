@@ -2,6 +2,7 @@ import { LogCollector, type LogPartial } from '../../logql/aggregate/index.ts';
 import type { LogPlan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
+import { FrontCheck } from './front-check.ts';
 import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
 import { groupWithTenant } from './tenant-label.ts';
@@ -15,12 +16,14 @@ export class LogScan {
   readonly #plan: LogPlan;
   readonly #tenant: string | null;
   #pipeline: Pipeline;
+  #check: FrontCheck | null;
   #rows = new Uint32Array(16_384);
 
   constructor(plan: LogPlan, tenant: string | null) {
     this.#plan = plan;
     this.#tenant = tenant;
     this.#pipeline = compile(plan);
+    this.#check = FrontCheck.of(this.#pipeline);
   }
 
   /** The entries of these units that can be in the answer. `units` are in the order of the query's direction. */
@@ -31,7 +34,10 @@ export class LogScan {
     cancel: Int32Array,
     stats: ScanStats,
   ): Promise<LogPartial> {
-    if (this.#pipeline.groups.length > MAX_LABEL_SETS) this.#pipeline = compile(this.#plan);
+    if (this.#pipeline.groups.length > MAX_LABEL_SETS) {
+      this.#pipeline = compile(this.#plan);
+      this.#check = FrontCheck.of(this.#pipeline);
+    }
     const pipeline = this.#pipeline;
     const collector = new LogCollector(this.#plan, beyondNs);
     const wanted = { lines: true, metadata: pipeline.needsMetadata };
@@ -39,7 +45,7 @@ export class LogScan {
       // Bounds of the whole unit, against what is already known to be out of reach.
       collector.openBlock(unit.minNs);
       if (collector.highestOffset < 0 || collector.lowestOffset > Number(unit.maxNs - unit.minNs)) continue;
-      const blocks = await source.open(unit, wanted, stats);
+      const blocks = await source.open(unit, wanted, stats, this.#check);
       for (const block of blocks) {
         if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
         this.#scanBlock(unit, block, collector, stats);

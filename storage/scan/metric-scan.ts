@@ -8,6 +8,7 @@ import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import type { WantedColumns } from '../block/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
+import { FrontCheck } from './front-check.ts';
 import { ScanCancelledError } from './messages.ts';
 import { OpenEnds } from './open-ends.ts';
 import type { ScanStats } from './scan-stats.ts';
@@ -37,6 +38,7 @@ export class MetricScan {
   readonly #tenant: string | null;
   readonly #openEnds: OpenEnds | null;
   readonly #pipeline: Pipeline;
+  readonly #check: FrontCheck | null;
   readonly #accumulator: RangeAccumulator;
   readonly #sample: 'one' | 'bytes' | 'unwrap';
   readonly #wanted: WantedColumns;
@@ -58,6 +60,7 @@ export class MetricScan {
       unwrap: scan.unwrap,
       countsBytes: hints.sample === 'bytes',
     });
+    this.#check = FrontCheck.of(this.#pipeline);
     this.#accumulator = new RangeAccumulator(scan);
     const { needsLines, needsMetadata } = this.#pipeline;
     this.#wanted = { lines: needsLines, lengths: this.#sample === 'bytes', metadata: needsMetadata };
@@ -67,7 +70,7 @@ export class MetricScan {
 
   async add(unit: ScanUnit, source: BlockSource, cancel: Int32Array, stats: ScanStats): Promise<void> {
     if (this.#addsMany && this.#addUnopened(unit, stats)) return;
-    const blocks = await source.open(unit, this.#wanted, stats);
+    const blocks = await source.open(unit, this.#wanted, stats, this.#check);
     for (const block of blocks) {
       if (Atomics.load(cancel, 0) !== 0) throw new ScanCancelledError('the query was given up');
       this.#addBlock(unit, block, stats);
