@@ -110,6 +110,24 @@ describe('pushes to one ingester', () => {
     await good;
   });
 
+  it('are waited for by who wants to know that none is left', async () => {
+    const { push, calls, queue } = setUp();
+    await queue.idle();
+    const all = [push(1), push(2)];
+    let isIdle = false;
+    const idle = queue.idle().then(() => {
+      isIdle = true;
+    });
+    await calls[0]!.answer();
+    assert.equal(isIdle, false, 'the second one is on its way');
+    await calls[1]!.answer();
+    await Promise.all([...all, idle]);
+    const failed = assert.rejects(push(1), /no way/);
+    const after = queue.idle();
+    await calls[2]!.fail(new RpcError('unavailable', 'no way'));
+    await Promise.all([failed, after]);
+  });
+
   it('are given up: those that wait are not sent', async () => {
     const { push, calls, queue } = setUp();
     const abort = new AbortController();

@@ -36,6 +36,7 @@ export class PushQueue {
   #waitingBytes = 0;
   #calls = 0;
   #bytes = 0;
+  #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(options: PushQueueOptions) {
     this.#o = options;
@@ -44,6 +45,13 @@ export class PushQueue {
   /** Of batches that wait or are on their way. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Resolves when no call is under way, and nothing waits for one. */
+  async idle(): Promise<void> {
+    if (this.#calls === 0) return;
+    this.#idle ??= Promise.withResolvers();
+    await this.#idle.promise;
   }
 
   /** `batch` is the caller's again once this has settled. */
@@ -110,5 +118,8 @@ export class PushQueue {
     if (failure instanceof RpcError && (failure.code === 'deadline_exceeded' || failure.code === 'unavailable')) {
       for (const { settle } of this.#take(0, this.#waiting.length)) settle(failure);
     } else if (this.#calls === 0) this.#send();
+    if (this.#calls > 0) return;
+    this.#idle?.resolve();
+    this.#idle = null;
   }
 }

@@ -99,6 +99,23 @@ describe('calls to an ingester of another process', () => {
     );
   });
 
+  it('come to their end when the client is closed, also pushes that wait behind others', async () => {
+    const first = Promise.withResolvers<void>();
+    let taken = 0;
+    await using served = await serve({
+      ...ingesterOf(async () => []),
+      push: async () => {
+        if (taken++ === 0) await first.promise;
+      },
+    });
+    const pushes = [served.remote.push(batchOf('t')), served.remote.push(batchOf('t'))];
+    await until(() => taken === 1, 'the first push arrives');
+    served.remote.close();
+    first.resolve();
+    await Promise.all(pushes);
+    assert.equal(taken, 2);
+  });
+
   it('tell a message that is too large for the server', async () => {
     await using served = await serve(ingesterOf(async () => []));
     const batch = batchOf('t', { labels: '{app="a"}', rows: [[T0, 'x'.repeat(5 * MB)]] });

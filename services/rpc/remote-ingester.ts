@@ -249,11 +249,11 @@ export class RemoteIngester implements IngesterClient, StreamPatternClient {
     }
   }
 
-  /** Ends tails; calls under way come to their end. */
+  /** Ends tails; calls under way come to their end, also pushes that wait behind others. */
   close(): void {
     const gone = new RpcError('unavailable', `ingester ${this.id} left the ring`);
     for (const close of this.#tails) close(gone);
-    this.#client.close();
+    void this.#pushes.idle().then(() => this.#client.close());
     this.#tailClient?.close();
   }
 
