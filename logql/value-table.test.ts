@@ -26,7 +26,31 @@ test('thousands of values are told apart', () => {
   const text = (i: number) => `10.0.${i >> 8}.${i & 255}${i % 1000 === 0 ? 'ω' : ''}`;
   for (let round = 0; round < 2; round++)
     for (let i = 0; i < 20_000; i++) assert.equal(table.numberOfOften(text(i)), i);
+  for (let i = 1; i < 20_000; i++) {
+    if (i % 1000 !== 0) assert.equal(table.numberOfBytes(Buffer.from(text(i)), 0, text(i).length), i);
+  }
   for (let i = 0; i < 20_000; i++) assert.equal(table.at(i), text(i));
+});
+
+test('bytes have the number of the text that they are', () => {
+  fc.assert(
+    fc.property(fc.array(value), fc.array(fc.boolean()), (values, asBytes) => {
+      const table = new ValueTable();
+      const distinct = [...new Set(values)];
+      for (const [i, text] of [...values, ...values].entries()) {
+        const isLatin = !/[^\x00-\xff]/.test(text);
+        const number =
+          isLatin && asBytes[i] === true
+            ? table.numberOfBytes(Buffer.from(`<${text}>`, 'latin1'), 1, text.length + 1)
+            : table.numberOfOften(text);
+        assert.equal(number, distinct.indexOf(text));
+      }
+      assert.deepEqual(
+        distinct.map((_, i) => table.at(i)),
+        distinct,
+      );
+    }),
+  );
 });
 
 test('the order is that of strings', () => {

@@ -48,27 +48,54 @@ export class ValueTable {
     if (start + to - from > this.#bytes.length) this.#growBytes(start + to - from);
     const bytes = this.#bytes;
     let end = start;
-    let hash = to - from;
     for (let i = from; i < to; i++) {
       const unit = text.charCodeAt(i);
       if (unit > 0xff) return this.#numberOfWide(text.slice(from, to));
       bytes[end++] = unit;
-      hash = Math.imul(hash ^ unit, 0x01000193);
     }
+    return this.#numberOf(bytes, start, end, start);
+  }
+
+  /** As `numberOf` for the text that has the code units `bytes` from `start` to `end`. */
+  numberOfBytes(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (length === 0 || this.length > MAX_REMEMBERED) return this.#numberOf(bytes, start, end, -1);
+    const place = (7 * length + bytes[end - 1]! + 3 * bytes[start + (length >> 1)]!) % RECENT;
+    const recent = this.#recentNumbers[place]!;
+    if (recent >= 0 && this.#isAt(recent, bytes, start, end)) return recent;
+    const number = this.#numberOf(bytes, start, end, -1);
+    this.#recent[place] = this.at(number);
+    this.#recentNumbers[place] = number;
+    return number;
+  }
+
+  /** `place`: where the bytes already stand behind those of all values; -1 when they stand elsewhere. */
+  #numberOf(bytes: Uint8Array, start: number, end: number, place: number): number {
+    let hash = end - start;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
     hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
     hash = (hash ^ (hash >>> 12)) >>> 0;
     const slots = this.#slots;
     const mask = slots.length - 1;
     let slot = (hash << 1) & mask;
     for (let found = slots[slot + 1]!; found !== 0; found = slots[slot + 1]!) {
-      if (slots[slot] === hash && this.#isAt(found - 1, start, end)) return found - 1;
+      if (slots[slot] === hash && this.#isAt(found - 1, bytes, start, end)) return found - 1;
       slot = (slot + 2) & mask;
     }
-    const number = this.#push(end);
+    const number = this.#push(place < 0 ? this.#append(bytes, start, end) : end);
     slots[slot] = hash;
     slots[slot + 1] = number + 1;
     if (4 * this.length > slots.length) this.#growSlots();
     return number;
+  }
+
+  /** Copies bytes behind those of all values; returns where they end. */
+  #append(bytes: Uint8Array, start: number, end: number): number {
+    let at = this.#used;
+    if (at + end - start > this.#bytes.length) this.#growBytes(at + end - start);
+    const own = this.#bytes;
+    for (let i = start; i < end; i++) own[at++] = bytes[i]!;
+    return at;
   }
 
   at(number: number): string {
@@ -124,12 +151,12 @@ export class ValueTable {
     return number === 0 ? 0 : this.#ends[number - 1]!;
   }
 
-  /** Whether the value has the bytes from `start` to `end`, and is none of the wide ones, which have none. */
-  #isAt(number: number, start: number, end: number): boolean {
-    const bytes = this.#bytes;
+  /** Whether the value is that of `bytes` from `start` to `end`, and none of the wide ones, which have none here. */
+  #isAt(number: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const own = this.#bytes;
     let at = this.#startOf(number);
     if (this.#ends[number]! - at !== end - start) return false;
-    for (let i = start; i < end; i++) if (bytes[at++] !== bytes[i]) return false;
+    for (let i = start; i < end; i++) if (own[at++] !== bytes[i]) return false;
     return true;
   }
 

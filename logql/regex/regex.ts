@@ -88,7 +88,16 @@ export class Regex {
 
   /** The leftmost match at or after `from`. */
   exec(text: string, from = 0): RegexMatch | null {
-    const regexp = this.#execRegExp(text);
+    return this.#exec(text, from, !NON_ASCII.test(text));
+  }
+
+  /** As `exec`, for a text that has no code unit above 0x7f. */
+  execAscii(text: string): RegexMatch | null {
+    return this.#exec(text, 0, true);
+  }
+
+  #exec(text: string, from: number, isAscii: boolean): RegexMatch | null {
+    const regexp = this.#execRegExp(text, isAscii);
     if (regexp === null) return this.#execAutomaton(text, from);
     regexp.lastIndex = from;
     const match = regexp.exec(text);
@@ -167,9 +176,9 @@ export class Regex {
     return -1;
   }
 
-  #execRegExp(text: string): RegExp | null {
+  #execRegExp(text: string, isAscii: boolean): RegExp | null {
     if (!this.traits.sameCaptures) return null;
-    if (!NON_ASCII.test(text)) {
+    if (isAscii) {
       if (this.#asciiExec === undefined) this.#asciiExec = this.#engines.v8('ascii', true);
       return this.traits.hasLineAnchors && LINE_BREAK.test(text) ? null : this.#asciiExec;
     }

@@ -4,10 +4,12 @@ import type { BlockColumns } from '../source.ts';
 export class BlockLines {
   #block: BlockColumns | null = null;
   #text: string | null = null;
+  #slices = 0;
 
   open(block: BlockColumns): void {
     this.#block = block;
     this.#text = null;
+    this.#slices = 0;
   }
 
   get block(): BlockColumns {
@@ -22,6 +24,13 @@ export class BlockLines {
   get text(): string {
     this.#text ??= this.bytes.toString('latin1');
     return this.#text;
+  }
+
+  /** A piece of `text`. A few are made alone; where there are many, making `text` first is cheaper. */
+  slice(start: number, end: number): string {
+    if (this.#text !== null) return this.#text.slice(start, end);
+    if (++this.#slices > this.block.rowCount * MANY_SLICES) return this.text.slice(start, end);
+    return this.bytes.toString('latin1', start, end);
   }
 
   /** One line: a piece of `text` when that is there, else made alone. */
@@ -53,3 +62,6 @@ export class BlockLines {
     return low;
   }
 }
+
+/** Times the number of rows. */
+const MANY_SLICES = 1 / 4;

@@ -10,7 +10,7 @@ export class DecolorizeStage implements RowStage {
   readonly #sequence = compileRegex(ESCAPE_SEQUENCE);
 
   run(row: Row): boolean {
-    const bytes = row.source.slice(row.start, row.end);
+    const bytes = row.lineBytes();
     if (bytes.includes('\x1b') || bytes.includes('\xc2\x9b')) {
       row.setLine(this.#sequence.replaceAllLiteral(row.line(), ''));
     }

@@ -90,14 +90,20 @@ export class Groups implements GroupSource {
   }
 
   #ofValue(row: Row, byValue: ValueGroups, id: number): number {
-    const value = groupValue(row, id);
-    if (value !== undefined) {
-      const group = byValue.groupOf(value, this.#list.length);
-      if (group === this.#list.length) this.#list.push(undefined);
-      return group;
+    let number: number;
+    if (row.isInLine(id)) {
+      number = byValue.values.numberOfBytes(row.bytes, row.startOf(id), row.endOf(id));
+    } else {
+      const value = groupValue(row, id);
+      if (value === undefined) {
+        if (this.#without < 0) this.#without = this.#list.push({ ...NO_CATEGORIES, merged: [], error: '' }) - 1;
+        return this.#without;
+      }
+      number = byValue.values.numberOfOften(value);
     }
-    if (this.#without < 0) this.#without = this.#list.push({ ...NO_CATEGORIES, merged: [], error: '' }) - 1;
-    return this.#without;
+    const group = byValue.groupOf(number, this.#list.length);
+    if (group === this.#list.length) this.#list.push(undefined);
+    return group;
   }
 
   #ofAll(row: Row): number {
@@ -199,9 +205,8 @@ class ValueGroups {
     this.name = name;
   }
 
-  /** The group of a value; `next`, if it is a new one. */
-  groupOf(value: string, next: number): number {
-    const number = this.values.numberOfOften(value);
+  /** The group of a value by its number; `next`, if it is a new one. */
+  groupOf(number: number, next: number): number {
     if (number < this.#groups.length) return this.#groups[number]!;
     this.#groups.push(next);
     while (this.#values.length < next) this.#values.push(-1);

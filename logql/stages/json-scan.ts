@@ -22,7 +22,7 @@ export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
 export const OPEN_BRACKET = 0x5b;
 export const CLOSE_BRACKET = 0x5d;
-const BACKSLASH = 0x5c;
+export const BACKSLASH = 0x5c;
 const SPACE = 0x20;
 
 export type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array';
@@ -151,7 +151,11 @@ export function newJsonValue(): JsonValue {
 
 /** The text of a string that `readValue` found; '' when an escape is invalid. `source`: what it read, as a byte string. */
 export function unquoteJson(source: string, { start, end, hasEscapes }: JsonValue): string {
-  const raw = source.slice(start, end);
+  return unquotedText(source.slice(start, end), hasEscapes);
+}
+
+/** The same of what stands between the quotes. */
+export function unquotedText(raw: string, hasEscapes: boolean): string {
   if (!hasEscapes) return decodeLabelValue(raw);
   const bytes = unescapeJson(raw);
   return bytes === null ? '' : decodeLabelValue(bytes);

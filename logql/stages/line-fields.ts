@@ -48,7 +48,7 @@ export function readLineFields(line: string, isTaken: (name: string) => boolean)
 function logfmtFields(source: string, isTaken: (name: string) => boolean): Map<string, LineField> {
   const fields = new Map<string, LineField>();
   const scanner = new LogfmtScanner();
-  scanner.reset(source, 0, source.length);
+  scanner.reset(source, 0, source.length, Buffer.from(source, 'latin1'));
   for (let found = scanner.next(); found !== 0; found = scanner.next()) {
     if (found < 0 || !scanner.hasValue) continue;
     const plain = sanitizeLabelName(decodeUtf8(source.slice(scanner.keyStart, scanner.keyEnd)));

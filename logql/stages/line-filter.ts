@@ -44,7 +44,8 @@ export class LineFilterStage implements RowStage {
   }
 
   run(row: Row): boolean {
-    for (const test of this.#tests) if (test.test(row.source, row.start, row.end)) return this.#positive;
+    const line = row.lineBytes();
+    for (const test of this.#tests) if (test.test(line, 0, line.length)) return this.#positive;
     return !this.#positive;
   }
 

@@ -1,5 +1,10 @@
 import { decodeLabelValue } from './text.ts';
 
+/** Something with the pieces of a byte string: the string, or what makes them when asked. */
+export interface Pieces {
+  slice(start: number, end: number): string;
+}
+
 /**
  * Reads `key=value key2="quoted \"value\"" bare` pair by pair. A pair ends at a byte up to 0x20. After an error
  * `next` goes on behind the next such byte, which is what a lenient reader wants; a strict one stops.
@@ -9,17 +14,18 @@ export class LogfmtScanner {
   keyEnd = 0;
   /** The first error, with its 1-based byte position: `logfmt syntax error at pos 4 : unexpected '='`. */
   error = '';
-  #source = '';
+  #source: Pieces = '';
   #bytes: Uint8Array = NO_BYTES;
   #lineStart = 0;
   #end = 0;
   #at = 0;
-  #valueStart = 0;
-  #valueEnd = 0;
+  /** The value of the pair at hand, unless it has escapes (`isPlain`). */
+  valueStart = 0;
+  valueEnd = 0;
   #unescaped: string | null = null;
 
   /** The line is `[start, end)` of `source`, a byte string; `bytes` are the same. */
-  reset(source: string, start: number, end: number, bytes: Uint8Array = Buffer.from(source, 'latin1')): void {
+  reset(source: Pieces, start: number, end: number, bytes: Uint8Array): void {
     this.#source = source;
     this.#bytes = bytes;
     this.#lineStart = start;
@@ -35,8 +41,8 @@ export class LogfmtScanner {
     let at = this.#at;
     while (at < end && bytes[at]! <= SPACE) at++;
     this.#unescaped = null;
-    this.#valueStart = 0;
-    this.#valueEnd = 0;
+    this.valueStart = 0;
+    this.valueEnd = 0;
     this.keyStart = at;
     if (at >= end) return 0;
     let isAscii = true;
@@ -62,20 +68,25 @@ export class LogfmtScanner {
       if (v <= SPACE) break;
       if (v === EQUALS || v === QUOTE) return this.#unexpected(at);
     }
-    this.#valueStart = start;
-    this.#valueEnd = at;
+    this.valueStart = start;
+    this.valueEnd = at;
     this.#at = at;
     return 1;
   }
 
   /** Whether the pair at hand has a value with at least one character. */
   get hasValue(): boolean {
-    return this.#unescaped === null ? this.#valueEnd > this.#valueStart : this.#unescaped !== '';
+    return this.#unescaped === null ? this.valueEnd > this.valueStart : this.#unescaped !== '';
+  }
+
+  /** Whether the value is a piece of the line as it stands there. */
+  get isPlain(): boolean {
+    return this.#unescaped === null;
   }
 
   value(): string {
     return this.#unescaped === null
-      ? decodeLabelValue(this.#source.slice(this.#valueStart, this.#valueEnd))
+      ? decodeLabelValue(this.#source.slice(this.valueStart, this.valueEnd))
       : decodeLabelValue(this.#unescaped);
   }
 
@@ -93,8 +104,8 @@ export class LogfmtScanner {
           this.#unescaped = unquote(this.#source.slice(quote + 1, at));
           if (this.#unescaped === null) return this.#fail(at + 1, 'invalid quoted value');
         } else {
-          this.#valueStart = quote + 1;
-          this.#valueEnd = at;
+          this.valueStart = quote + 1;
+          this.valueEnd = at;
         }
         return 1;
       }
@@ -103,7 +114,7 @@ export class LogfmtScanner {
   }
 
   #unexpected(at: number): -1 {
-    return this.#fail(at, `unexpected '${this.#source[at]}'`);
+    return this.#fail(at, `unexpected '${this.#source.slice(at, at + 1)}'`);
   }
 
   #fail(at: number, message: string): -1 {

@@ -1,4 +1,5 @@
 import {
+  BACKSLASH,
   blockEnd,
   CLOSE_BRACE,
   COLON,
@@ -11,7 +12,7 @@ import {
   QUOTE,
   readValue,
   skipSpace,
-  unquoteJson,
+  unquotedText,
 } from './json-scan.ts';
 import { joinLabelName } from './label-name.ts';
 import type { NeededLabels } from './needed-labels.ts';
@@ -30,10 +31,10 @@ const MAX_DEPTH = 128;
  * `| json`: every leaf of an object becomes a label, nested keys joined by `_`; arrays and nulls are skipped.
  *
  * Keys are remembered in a tree with the label that they make. Lines of one source have the same keys in the same
- * order, so the key after the last one is tried first, by comparing in place.
+ * order, so that what stood before a key's value the last time is compared in place first, from the value before on.
  */
 export class JsonStage implements RowStage {
-  readonly #root = new KeyNode('', '', -1, false, true);
+  readonly #root = new KeyNode('', '', -1, false, false, true);
   readonly #needed: NeededLabels | null;
   readonly #value = newJsonValue();
   readonly #parents: KeyNode[] = [];
@@ -43,15 +44,16 @@ export class JsonStage implements RowStage {
   }
 
   run(row: Row): boolean {
-    const error = this.#flatten(row, row.source, row.bytes, row.start, row.end);
+    const error = this.#flatten(row, row.bytes, row.start, row.end);
     if (error === UNEXPECTED) return false;
     if (error !== null) row.fail(JSON_PARSER_ERROR, error);
     return true;
   }
 
-  #flatten(row: Row, source: string, bytes: Uint8Array, at: number, end: number): string | null {
+  #flatten(row: Row, bytes: Uint8Array, at: number, end: number): string | null {
     const value = this.#value;
     const parents = this.#parents;
+    const { isAscii } = row;
     let missing = this.#needed === null ? -1 : this.#needed.names.size;
     let node = this.#root;
     let depth = 0;
@@ -59,64 +61,87 @@ export class JsonStage implements RowStage {
     node.cursor = 0;
 
     for (;;) {
-      if (state === OBJECT) {
-        // At an opening brace, or what should be one.
-        at = behindSpace(bytes, at, end);
-        if (at < 0 || bytes[at] !== OPEN_BRACE) return JSON_ERRORS.object;
+      const from = at;
+      let key = node.expected(bytes, at, end, state);
+      if (key !== null) {
+        at += key.lead.length;
+      } else {
+        if (state === OBJECT) {
+          // At an opening brace, or what should be one.
+          at = behindSpace(bytes, at, end);
+          if (at < 0 || bytes[at] !== OPEN_BRACE) return JSON_ERRORS.object;
+          at = behindSpace(bytes, at + 1, end);
+          if (at < 0) return JSON_ERRORS.malformed;
+          if (bytes[at] === CLOSE_BRACE) {
+            state = AFTER_VALUE;
+            continue;
+          }
+        } else {
+          at = behindSpace(bytes, at, end);
+          if (at < 0) return JSON_ERRORS.array;
+          const c = bytes[at];
+          if (c === CLOSE_BRACE) {
+            if (depth === 0) return null;
+            depth--;
+            node = parents[depth]!;
+            at++;
+            continue;
+          }
+          if (c !== COMMA) return JSON_ERRORS.object;
+          at = behindSpace(bytes, at + 1, end);
+          if (at < 0) return JSON_ERRORS.array;
+          if (bytes[at] === CLOSE_BRACE) continue;
+        }
+        if (bytes[at] !== QUOTE) return JSON_ERRORS.object;
+        const close = closingQuote(bytes, at + 1, end);
+        if (close < 0) return JSON_ERRORS.malformed;
+        key = this.#key(row, node, row.slice(at + 1, close));
+        if (key === null) return JSON_ERRORS.escape;
+        at = behindSpace(bytes, close + 1, end);
+        if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
         at = behindSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.malformed;
-        state = bytes[at] === CLOSE_BRACE ? AFTER_VALUE : KEY;
-      } else if (state === AFTER_VALUE) {
-        at = behindSpace(bytes, at, end);
-        if (at < 0) return JSON_ERRORS.array;
-        const c = bytes[at];
-        if (c === CLOSE_BRACE) {
-          if (depth === 0) return null;
-          depth--;
-          node = parents[depth]!;
-          at++;
-          continue;
+        key.learn(bytes, from, at, state);
+      }
+      state = AFTER_VALUE;
+
+      // At the first byte of the value.
+      const first = bytes[at]!;
+      let start = at;
+      let stop: number;
+      let hasEscapes = false;
+      if (first === QUOTE) {
+        start = ++at;
+        let c = QUOTE;
+        while (at < end && (c = bytes[at]!) !== QUOTE && c !== BACKSLASH) at++;
+        if (c === BACKSLASH) {
+          hasEscapes = true;
+          at = closingQuote(bytes, at, end);
+          if (at < 0) return JSON_ERRORS.string;
+        } else if (at >= end) {
+          return JSON_ERRORS.string;
         }
-        if (c !== COMMA) return JSON_ERRORS.object;
-        at = behindSpace(bytes, at + 1, end);
-        if (at < 0) return JSON_ERRORS.array;
-        if (bytes[at] === CLOSE_BRACE) continue;
-        state = KEY;
-      }
-
-      if (state !== KEY) continue;
-      if (bytes[at] !== QUOTE) return JSON_ERRORS.object;
-      let key = node.expected(bytes, at + 1, end);
-      let close: number;
-      if (key !== null) {
-        close = at + 1 + key.raw.length;
-      } else {
-        close = closingQuote(bytes, at + 1, end);
-        if (close < 0) return JSON_ERRORS.malformed;
-        key = this.#key(row, node, source.slice(at + 1, close));
-        if (key === null) return JSON_ERRORS.escape;
-      }
-      at = behindSpace(bytes, close + 1, end);
-      if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
-
-      at = behindSpace(bytes, at + 1, end);
-      if (at >= 0 && bytes[at] === OPEN_BRACE && key.hasWantedBelow && depth < MAX_DEPTH) {
+        stop = at++;
+        if (!key.isWanted) continue;
+      } else if (first === OPEN_BRACE && key.hasWantedBelow && depth < MAX_DEPTH) {
         if (blockEnd(bytes, at, end, OPEN_BRACE, CLOSE_BRACE) < 0) return JSON_ERRORS.object;
         parents[depth++] = node;
         node = key;
         node.cursor = 0;
         state = OBJECT;
         continue;
+      } else {
+        const error = readValue(bytes, at, end, value);
+        if (error !== null) return error;
+        stop = at = value.next;
+        if (!key.isWanted || value.type === 'array' || value.type === 'null' || value.type === 'object') continue;
       }
-      const error = at < 0 ? JSON_ERRORS.malformed : readValue(bytes, at, end, value);
-      if (error !== null) return error;
-      at = value.next;
-      state = AFTER_VALUE;
-      if (!key.isWanted || value.type === 'array' || value.type === 'null' || value.type === 'object') continue;
       const id = row.parserId(key.id);
       if (row.isParsed(id)) continue;
-      if (this.#needed !== null && !this.#needed.has(row.names[id]!)) continue;
-      row.setParsed(id, value.type === 'string' ? unquoteJson(source, value) : source.slice(value.start, value.end));
+      if (this.#needed !== null && !(id === key.id ? key.isNeeded : this.#needed.has(row.names[id]!))) continue;
+      if (isAscii && !hasEscapes) row.setParsedPiece(id, start, stop);
+      else
+        row.setParsed(id, first === QUOTE ? unquotedText(row.slice(start, stop), hasEscapes) : row.slice(start, stop));
       if (!row.meetsExpectation(id)) return UNEXPECTED;
       if (--missing === 0) return null;
     }
@@ -130,8 +155,16 @@ export class JsonStage implements RowStage {
     const name = joinLabelName(parent.name, text);
     const id = name === '' ? -1 : row.id(name);
     const needed = this.#needed;
-    const isWanted = id >= 0 && (needed === null || needed.has(name) || needed.has(row.names[row.extractedId(id)]!));
-    const node = new KeyNode(detach(raw), name, id, isWanted, needed === null || name === '' || needed.hasBelow(name));
+    const isNeeded = needed === null || needed.has(name);
+    const isWanted = id >= 0 && (isNeeded || needed.has(row.names[row.extractedId(id)]!));
+    const node = new KeyNode(
+      detach(raw),
+      name,
+      id,
+      isNeeded,
+      isWanted,
+      needed === null || name === '' || needed.hasBelow(name),
+    );
     parent.add(node);
     return node;
   }
@@ -146,42 +179,58 @@ function behindSpace(bytes: Uint8Array, at: number, end: number): number {
 const UNEXPECTED = '';
 
 const SPACE = 0x20;
+/** Before the brace of an object. */
 const OBJECT = 0;
-const KEY = 1;
-const AFTER_VALUE = 2;
+const AFTER_VALUE = 1;
+const NEVER = -1;
 
 class KeyNode {
   /** The key between its quotes, as it stands in lines. */
   readonly raw: string;
-  readonly #bytes: Uint8Array;
   /** Label name of the path up to here. */
   readonly name: string;
   readonly id: number;
+  /** The label is asked for by this name. */
+  readonly isNeeded: boolean;
+  /** The label is asked for by this name, or the one that it has in a clash. */
   readonly isWanted: boolean;
   readonly hasWantedBelow: boolean;
+  /** What stood between the value before and the first byte of this one, of late: `,"key":`. */
+  lead = new Uint8Array(0);
+  #leadState = NEVER;
+  #learned = 0;
   /** Where the next key is expected among `#children`. */
   cursor = 0;
   readonly #children: KeyNode[] = [];
   readonly #byRaw = new Map<string, number>();
 
-  constructor(raw: string, name: string, id: number, isWanted: boolean, hasWantedBelow: boolean) {
+  constructor(raw: string, name: string, id: number, isNeeded: boolean, isWanted: boolean, hasWantedBelow: boolean) {
     this.raw = raw;
-    this.#bytes = new Uint8Array(Buffer.from(raw, 'latin1'));
     this.name = name;
     this.id = id;
+    this.isNeeded = isNeeded;
     this.isWanted = isWanted;
     this.hasWantedBelow = hasWantedBelow;
   }
 
-  expected(bytes: Uint8Array, at: number, end: number): KeyNode | null {
+  /** The key that comes next, if all up to its value is what it was the last time. */
+  expected(bytes: Uint8Array, at: number, end: number, state: number): KeyNode | null {
     if (this.cursor >= this.#children.length) return null;
     const next = this.#children[this.cursor]!;
-    const key = next.#bytes;
-    const close = at + key.length;
-    if (close >= end || bytes[close] !== QUOTE) return null;
-    for (let i = 0; i < key.length; i++) if (bytes[at + i] !== key[i]) return null;
+    if (next.#leadState !== state) return null;
+    const { lead } = next;
+    const stop = at + lead.length;
+    if (stop >= end || bytes[stop]! <= SPACE) return null;
+    for (let i = 0; i < lead.length; i++) if (bytes[at + i] !== lead[i]) return null;
     this.cursor++;
     return next;
+  }
+
+  learn(bytes: Uint8Array, from: number, to: number, state: number): void {
+    if (to - from > MAX_LEAD || this.#learned > MAX_LEARNED) return;
+    this.#learned++;
+    this.lead = new Uint8Array(bytes.subarray(from, to)); // a copy, where a slice of a Buffer is none
+    this.#leadState = state;
   }
 
   child(raw: string): KeyNode | undefined {
@@ -196,3 +245,7 @@ class KeyNode {
     this.#byRaw.set(node.raw, this.cursor - 1);
   }
 }
+
+const MAX_LEAD = 256;
+/** Lines that differ again and again are not followed for ever. */
+const MAX_LEARNED = 100;

@@ -14,19 +14,20 @@ export class LogfmtStage implements RowStage {
   readonly #keepEmpty: boolean;
   readonly #needed: NeededLabels | null;
   readonly #scanner = new LogfmtScanner();
-  readonly #keys = new KeyCache();
+  readonly #keys: KeyCache;
 
   constructor(parser: LogfmtParser, needed: NeededLabels | null) {
     this.#strict = parser.strict;
     this.#keepEmpty = parser.keepEmpty;
     this.#needed = needed;
+    this.#keys = new KeyCache(needed);
   }
 
   run(row: Row): boolean {
     const scanner = this.#scanner;
     const needed = this.#needed;
     let missing = needed === null ? -1 : needed.names.size;
-    scanner.reset(row.source, row.start, row.end, row.bytes);
+    scanner.reset(row, row.start, row.end, row.bytes);
     this.#keys.begin();
     for (;;) {
       const found = scanner.next();
@@ -39,8 +40,8 @@ export class LogfmtStage implements RowStage {
       if (key.id < 0 || (!this.#keepEmpty && !scanner.hasValue)) continue;
       const id = row.parserId(key.id);
       if (row.isParsed(id)) continue;
-      if (needed !== null && !needed.has(row.names[id]!)) continue;
-      row.setParsed(id, scanner.value());
+      if (needed !== null && !(id === key.id ? key.isNeeded : needed.has(row.names[id]!))) continue;
+      setValue(row, id, scanner);
       if (!row.meetsExpectation(id)) return false;
       if (--missing === 0) break;
     }
@@ -56,7 +57,7 @@ export class LogfmtStage implements RowStage {
 export class LogfmtExpressionStage implements RowStage {
   readonly #strict: boolean;
   readonly #scanner = new LogfmtScanner();
-  readonly #keys = new KeyCache();
+  readonly #keys = new KeyCache(null);
   readonly #labelIds: readonly number[];
   /** Labels that the query asks for; null for all. */
   readonly #askedIds: readonly number[] | null;
@@ -80,7 +81,7 @@ export class LogfmtExpressionStage implements RowStage {
   run(row: Row): boolean {
     if (row.start === row.end) return true;
     const scanner = this.#scanner;
-    scanner.reset(row.source, row.start, row.end, row.bytes);
+    scanner.reset(row, row.start, row.end, row.bytes);
     this.#keys.begin();
     for (;;) {
       const found = scanner.next();
@@ -94,7 +95,7 @@ export class LogfmtExpressionStage implements RowStage {
       if (targets === undefined) continue;
       for (const label of targets) {
         const id = row.parserId(label);
-        if (id === label || !row.isParsed(id)) row.setParsed(id, scanner.value());
+        if (id === label || !row.isParsed(id)) setValue(row, id, scanner);
       }
       if (this.#hasAll(row)) break;
     }
@@ -117,18 +118,30 @@ export class LogfmtExpressionStage implements RowStage {
   }
 }
 
+function setValue(row: Row, id: number, scanner: LogfmtScanner): void {
+  if (row.isAscii && scanner.isPlain) row.setParsedPiece(id, scanner.valueStart, scanner.valueEnd);
+  else row.setParsed(id, scanner.value());
+}
+
 interface Key {
   readonly raw: string;
   readonly bytes: Uint8Array;
   /** Label of the key, -1 when nothing is left of it. */
   readonly id: number;
+  /** The label is asked for by this name. */
+  readonly isNeeded: boolean;
 }
 
 /** Keys by the bytes that stand in the line. The one that followed last time is compared in place first. */
 class KeyCache {
   readonly #inOrder: Key[] = [];
   readonly #byRaw = new Map<string, Key>();
+  readonly #needed: NeededLabels | null;
   #cursor = 0;
+
+  constructor(needed: NeededLabels | null) {
+    this.#needed = needed;
+  }
 
   begin(): void {
     this.#cursor = 0;
@@ -140,7 +153,7 @@ class KeyCache {
       const expected = this.#inOrder[cursor]!;
       if (isAt(expected.bytes, row.bytes, start, end)) return expected;
     }
-    const raw = row.source.slice(start, end);
+    const raw = row.slice(start, end);
     let key = this.#byRaw.get(raw);
     if (!key) {
       const name = sanitizeLabelName(decodeUtf8(raw));
@@ -148,6 +161,7 @@ class KeyCache {
         raw: detach(raw),
         bytes: Uint8Array.from(Buffer.from(raw, 'latin1')),
         id: name === '' ? -1 : row.id(name),
+        isNeeded: this.#needed === null || this.#needed.has(name),
       };
       this.#byRaw.set(key.raw, key);
     }

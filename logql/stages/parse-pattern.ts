@@ -10,49 +10,87 @@ import { decodeUtf8 } from './text.ts';
  * first place; where one is missing, the capture before it takes the rest of the line and the work ends.
  */
 export class PatternStage implements RowStage {
-  readonly #parts: readonly PatternPart[];
-  /** By part, the label of a capture; -1 for literals and `<_>`. */
-  readonly #ids: readonly number[];
+  /** What the line must start with; empty for nothing. */
+  readonly #first: Uint8Array;
+  readonly #captures: readonly Capture[];
   readonly #needed: NeededLabels | null;
 
   constructor(parser: PatternParser, row: Row, needed: NeededLabels | null) {
-    this.#parts = parseParserPattern(parser.pattern);
-    this.#ids = this.#parts.map((part) => (part.kind === 'capture' && part.name !== '_' ? row.id(part.name) : -1));
+    const parts = parseParserPattern(parser.pattern);
+    const [first] = parts;
+    this.#first = first?.kind === 'literal' ? bytesOf(first) : new Uint8Array(0);
+    const captures = parts.flatMap((part, i): Capture[] => {
+      if (part.kind === 'literal') return [];
+      const next = parts[i + 1];
+      const literal = next?.kind === 'literal' ? bytesOf(next) : null;
+      const id = part.name === '_' ? -1 : row.id(part.name);
+      return [{ id, isNeeded: needed === null || needed.has(part.name), literal }];
+    });
+    const isAsked = ({ id }: Capture) =>
+      id >= 0 && (needed === null || needed.has(row.names[id]!) || needed.has(row.names[row.extractedId(id)]!));
+    // What stands behind the last one that counts changes nothing.
+    this.#captures = captures.slice(0, captures.findLastIndex(isAsked) + 1);
     this.#needed = needed;
   }
 
   run(row: Row): boolean {
-    if (row.start === row.end) return true;
-    const { source, start, end } = row;
-    const line = source.slice(start, end);
-    const parts = this.#parts;
-    let at = 0;
-    let i = 0;
-    const first = parts[0]!;
-    if (first.kind === 'literal') {
-      if (!line.startsWith(first.bytes)) return true;
-      at = first.bytes.length;
-      i = 1;
-    }
-    for (; i < parts.length; i += 2) {
-      const literal = parts[i + 1];
-      const found = literal?.kind === 'literal' ? line.indexOf(literal.bytes, at) : -1;
-      const stop = found < 0 ? line.length : found;
-      if (!this.#set(row, this.#ids[i]!, line, at, stop)) return false;
+    const { bytes, start, end } = row;
+    if (start === end) return true;
+    const first = this.#first;
+    if (first.length > end - start || !isAt(first, bytes, start)) return true;
+    let at = start + first.length;
+    for (const capture of this.#captures) {
+      const { literal } = capture;
+      const found = literal === null ? -1 : indexOf(literal, bytes, at, end);
+      if (capture.id >= 0 && !this.#set(row, capture, at, found < 0 ? end : found)) return false;
       if (found < 0) break;
-      at = found + (literal as PatternPart & { kind: 'literal' }).bytes.length;
+      at = found + literal!.length;
     }
     return true;
   }
 
-  #set(row: Row, name: number, line: string, start: number, end: number): boolean {
-    if (name < 0) return true;
-    const id = row.parserId(name);
-    if (row.isParsed(id) || (this.#needed !== null && !this.#needed.has(row.names[id]!))) return true;
-    row.setParsed(id, decodeUtf8(line.slice(start, end)));
+  #set(row: Row, { id: plain, isNeeded }: Capture, start: number, end: number): boolean {
+    const id = row.parserId(plain);
+    if (row.isParsed(id) || !(id === plain ? isNeeded : this.#needed === null || this.#needed.has(row.names[id]!))) {
+      return true;
+    }
+    if (row.isAscii) row.setParsedPiece(id, start, end);
+    else row.setParsed(id, decodeUtf8(row.slice(start, end)));
     return row.meetsExpectation(id);
   }
 }
+
+interface Capture {
+  /** -1 for `<_>`. */
+  readonly id: number;
+  /** The label is asked for by this name. */
+  readonly isNeeded: boolean;
+  /** What ends it; null for the end of the line. */
+  readonly literal: Uint8Array | null;
+}
+
+function bytesOf(part: PatternPart & { kind: 'literal' }): Uint8Array {
+  return new Uint8Array(Buffer.from(part.bytes, 'latin1'));
+}
+
+function isAt(text: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false;
+  return true;
+}
+
+/** The first place of `text` in `[at, end)`; -1 when there is none. Lines are short, and a native search costs a call. */
+function indexOf(text: Uint8Array, bytes: Uint8Array, at: number, end: number): number {
+  if (text.length > MAX_PLAIN_SEARCH) {
+    return Buffer.from(bytes.buffer, bytes.byteOffset, end).indexOf(text, at);
+  }
+  const first = text[0]!;
+  const last = end - text.length;
+  for (; at <= last; at++) if (bytes[at] === first && isAt(text, bytes, at)) return at;
+  return -1;
+}
+
+/** Longer texts can make a plain search slow: each byte of the line may be compared with all of them. */
+const MAX_PLAIN_SEARCH = 16;
 
 /** Throws `StageError` with Loki's text unless the pattern has a name to extract, and each name once. */
 export function parseParserPattern(pattern: string): readonly PatternPart[] {

@@ -3,7 +3,6 @@ import type { RegexpParser } from '../syntax/ast.ts';
 import type { NeededLabels } from './needed-labels.ts';
 import type { Row, RowStage } from './row.ts';
 import { StageError } from './stage-error.ts';
-import { decodeUtf8 } from './text.ts';
 
 /** `| regexp "(?P<name>…)"`: the named groups of the first match. */
 export class RegexpStage implements RowStage {
@@ -19,7 +18,7 @@ export class RegexpStage implements RowStage {
   }
 
   run(row: Row): boolean {
-    const match = this.#regex.exec(decodeUtf8(row.source.slice(row.start, row.end)));
+    const match = row.isAscii ? this.#regex.execAscii(row.lineBytes()) : this.#regex.exec(row.line());
     if (match === null) return true;
     for (let i = 1; i < this.#ids.length; i++) {
       if (this.#ids[i]! < 0) continue;

@@ -107,13 +107,11 @@ class StagePipeline implements Pipeline {
 
   run(index: number): boolean {
     const row = this.#row;
-    const starts = this.#lines.block.lineStarts;
     if (this.#readsLines && this.#isSelective) {
       const line = this.#lines.textOf(index);
       row.begin(index, line, 0, line.length);
     } else {
-      const lines = this.#lines;
-      row.begin(index, this.#readsLines ? lines.text : '', starts[index]!, starts[index + 1]!, lines.block.bytes);
+      row.beginInBlock(index, this.#lines);
     }
     for (const stage of this.#stages) if (!stage.run(row)) return false;
     if (this.#unwrap !== null && !this.#unwrap.run(row)) return false;

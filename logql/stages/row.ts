@@ -1,5 +1,8 @@
 import type { Labels } from '../labels.ts';
 import type { BlockColumns } from '../source.ts';
+import type { BlockLines } from './block-lines.ts';
+import { readPlainFloat } from './read-float.ts';
+import { RecentTexts } from './recent-texts.ts';
 import { decodeUtf8, encodeUtf8 } from './text.ts';
 
 /** Ids of the two names that every row knows; they stand for `Row.error` and `Row.errorDetails`. */
@@ -13,22 +16,26 @@ export const DUPLICATE_SUFFIX = '_extracted';
 
 /** `Row.set` and `Row.drop` record changes; this stands for "no such label any more". */
 const DROPPED = null;
+/** The label's value is a piece of the line that nobody has asked for as a string. */
+const IN_LINE = undefined;
 
 /**
  * The one row at hand: its line, its labels in three categories, its error. One object serves all rows of a query;
  * names are small integers, and what a row changes is kept in arrays by name that a generation number makes void for
  * the next row.
  *
- * The line is the byte string `source` between `start` and `end`.
+ * The line is the byte string `source` between `start` and `end`, and the same places of `bytes`. What parsers find may
+ * stay there: most values are only compared, counted or read as numbers.
  */
 export class Row {
-  source = '';
   start = 0;
   end = 0;
   error = '';
   errorDetails = '';
   /** Row number within the block. */
   index = 0;
+  /** No byte of the line is above 0x7f. */
+  isAscii = false;
 
   /** Ids that this row has set or dropped, in order of the first change. */
   readonly touched: number[] = [];
@@ -42,11 +49,16 @@ export class Row {
   readonly #streamValues: (string | undefined)[] = [];
   readonly #columns: number[] = [];
   readonly #changedIn: number[] = [];
-  readonly #values: (string | null)[] = [];
+  readonly #values: (string | null | undefined)[] = [];
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
   readonly #parsedIn: number[] = [];
   readonly #expectations: (RowStage | undefined)[] = [];
 
+  #source: string | null = '';
   #bytes: Uint8Array | null = null;
+  #lines: BlockLines | null = null;
+  readonly #texts = new RecentTexts();
   #generation = 1;
   #stream: Labels = [];
   #streamIds: number[] = [];
@@ -68,6 +80,8 @@ export class Row {
     this.#columns.push(-1);
     this.#changedIn.push(0);
     this.#values.push(DROPPED);
+    this.#starts.push(0);
+    this.#ends.push(0);
     this.#parsedIn.push(0);
     this.#expectations.push(undefined);
     return id;
@@ -93,23 +107,52 @@ export class Row {
     });
   }
 
-  /** Makes `index` the row at hand, with the line `[start, end)` of `source`; `bytes` are the same, if they are there. */
-  begin(index: number, source: string, start: number, end: number, bytes: Uint8Array | null = null): void {
+  /** Makes `index` the row at hand, with the line `[start, end)` of `source`. */
+  begin(index: number, source: string, start: number, end: number): void {
+    this.#source = source;
+    this.#bytes = null;
+    this.#begin(index, start, end);
+  }
+
+  /** The same with the line where the block has it. */
+  beginInBlock(index: number, lines: BlockLines): void {
+    const { lineStarts, bytes } = lines.block;
+    this.#source = null;
     this.#bytes = bytes;
+    this.#lines = lines;
+    this.#begin(index, lineStarts[index]!, lineStarts[index + 1]!);
+  }
+
+  #begin(index: number, start: number, end: number): void {
     this.index = index;
-    this.source = source;
     this.start = start;
     this.end = end;
+    this.isAscii = this.#block!.ascii;
     this.error = '';
     this.errorDetails = '';
     this.touchedCount = 0;
     this.#generation++;
   }
 
+  get source(): string {
+    this.#source ??= this.#lines!.text;
+    return this.#source;
+  }
+
   /** The bytes of `source`. Scanners that look at each are twice as fast with them as with the string. */
   get bytes(): Uint8Array {
     this.#bytes ??= Buffer.from(this.source, 'latin1');
     return this.#bytes;
+  }
+
+  /** A piece of `source`. */
+  slice(start: number, end: number): string {
+    return this.#source === null ? this.#lines!.slice(start, end) : this.#source.slice(start, end);
+  }
+
+  /** The line as a byte string. */
+  lineBytes(): string {
+    return this.#source === null ? this.#lines!.textOf(this.index) : this.#source.slice(this.start, this.end);
   }
 
   get stream(): Labels {
@@ -126,7 +169,8 @@ export class Row {
   }
 
   line(): string {
-    return decodeUtf8(this.source.slice(this.start, this.end));
+    const bytes = this.lineBytes();
+    return this.isAscii ? bytes : decodeUtf8(bytes);
   }
 
   setLine(text: string): void {
@@ -134,15 +178,17 @@ export class Row {
   }
 
   setLineBytes(bytes: string): void {
-    this.source = bytes;
+    for (let i = 0; i < this.touchedCount; i++) this.change(this.touched[i]!);
+    this.#source = bytes;
     this.#bytes = null;
+    this.isAscii = false;
     this.start = 0;
     this.end = bytes.length;
   }
 
   /** The label's value in any category; undefined when the row lacks it. */
   get(id: number): string | undefined {
-    if (this.#changedIn[id] === this.#generation) return this.#values[id] ?? undefined;
+    if (this.#changedIn[id] === this.#generation) return this.change(id) ?? undefined;
     const column = this.#columns[id]!;
     if (column >= 0) {
       const metadata = this.#block!.metadata[column]!;
@@ -201,6 +247,32 @@ export class Row {
     this.#change(id, value);
   }
 
+  /** As `setParsed` with the piece `[start, end)` of an ASCII line. */
+  setParsedPiece(id: number, start: number, end: number): void {
+    this.#parsedIn[id] = this.#generation;
+    this.#starts[id] = start;
+    this.#ends[id] = end;
+    this.#change(id, IN_LINE);
+  }
+
+  /** Whether the label is a piece of the line, ASCII bytes from `startOf` to `endOf`. */
+  isInLine(id: number): boolean {
+    return this.#changedIn[id] === this.#generation && this.#values[id] === IN_LINE;
+  }
+
+  startOf(id: number): number {
+    return this.#starts[id]!;
+  }
+
+  endOf(id: number): number {
+    return this.#ends[id]!;
+  }
+
+  /** The number that a piece of the line plainly is; NaN where the label must be read as text. */
+  plainNumber(id: number): number {
+    return this.isInLine(id) ? readPlainFloat(this.bytes, this.#starts[id]!, this.#ends[id]!) : Number.NaN;
+  }
+
   /**
    * Announces a filter over one label. Parsers ask it as soon as they have set the label and drop the row if it fails,
    * whatever the stages in between would make of the label: so does Loki. The first filter of a label counts.
@@ -225,7 +297,21 @@ export class Row {
 
   /** The change of a touched id: its value, or null when the label was dropped. */
   change(id: number): string | null {
-    return this.#values[id]!;
+    const value = this.#values[id];
+    return value === IN_LINE ? this.#read(id) : value;
+  }
+
+  #read(id: number): string {
+    const start = this.#starts[id]!;
+    const end = this.#ends[id]!;
+    const { bytes } = this;
+    let text = this.#texts.find(bytes, start, end);
+    if (text === undefined) {
+      text = this.slice(start, end);
+      this.#texts.keep(bytes, start, end, text);
+    }
+    this.#values[id] = text;
+    return text;
   }
 
   fail(error: string, details: string): void {
@@ -243,7 +329,7 @@ export class Row {
     }
     for (let i = 0; i < this.touchedCount; i++) {
       const id = this.touched[i]!;
-      const value = this.#values[id]!;
+      const value = this.change(id);
       if (value !== DROPPED) visit(id, value, 'parsed');
     }
   }
@@ -253,7 +339,7 @@ export class Row {
     return column >= 0 && this.#block!.metadata[column]!.indexes[this.index] !== 0;
   }
 
-  #change(id: number, value: string | null): void {
+  #change(id: number, value: string | null | undefined): void {
     if (this.#changedIn[id] !== this.#generation) {
       this.#changedIn[id] = this.#generation;
       this.touched[this.touchedCount++] = id;

@@ -13,16 +13,27 @@ const SAMPLE_EXTRACTION_ERROR = 'SampleExtractionErr';
 export class UnwrapStage implements RowStage {
   value = 0;
   readonly #id: number;
+  /** The value is the number that the label is. */
+  readonly #isPlain: boolean;
   readonly #convert: (text: string) => number;
   readonly #filters: readonly RowStage[];
 
   constructor(unwrap: Unwrap, row: Row) {
     this.#id = row.id(unwrap.label);
+    this.#isPlain = unwrap.conversion === null;
     this.#convert = converter(unwrap.conversion);
     this.#filters = unwrap.postFilters.map((filter) => compileLabelFilter(filter, row));
   }
 
   run(row: Row): boolean {
+    const plain = this.#isPlain ? row.plainNumber(this.#id) : Number.NaN;
+    if (!Number.isNaN(plain)) this.value = plain;
+    else if (!this.#read(row)) return false;
+    for (const filter of this.#filters) if (!filter.run(row)) return false;
+    return true;
+  }
+
+  #read(row: Row): boolean {
     const text = row.get(this.#id);
     if (text === undefined || text === '') return false;
     try {
@@ -32,7 +43,6 @@ export class UnwrapStage implements RowStage {
       this.value = 0;
       row.fail(SAMPLE_EXTRACTION_ERROR, error.message);
     }
-    for (const filter of this.#filters) if (!filter.run(row)) return false;
     return true;
   }
 }

@@ -16,7 +16,7 @@ export class LogfmtTokenizer implements Tokenizer {
     if (end - start > this.#maxBytes) return 'line_too_long';
     const source = lines.toString('latin1', start, end); // what the scanner reads: one character a byte
     const scanner = this.#scanner;
-    scanner.reset(source, 0, source.length);
+    scanner.reset(source, 0, source.length, lines.subarray(start, end));
     const tokens: string[] = [];
     for (;;) {
       const found = scanner.next();
