@@ -1,28 +1,32 @@
 /**
  * What proves, without opening a block, that no row of it can be in an answer (`docs/formats/filter.md`).
  *
- *     filter := u32 textBytes  u32 valueBytes  text (text-bits.ts)  values (value-bits.ts)
+ *     filter := u32 textBytes  u32 valueBytes  text  values (value-bits.ts)  letters
+ *
+ * Text and letters are those of `text-bits.ts`; filters of the first release have no letters.
  *
  * A block without a filter (no bytes at all) may contain anything.
  */
 import type { Labels } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import { FilterSet } from './filter-set.ts';
-import { encodeTextBits, TextProbe } from './text-bits.ts';
+import { encodeTextBits } from './text-bits.ts';
+import { TextProbe } from './text-probe.ts';
 import { encodeValueBits, type ValueColumn, ValueProbe } from './value-bits.ts';
 
 const HEADER_BYTES = 8;
 
 /** `lines`: joined, as they stand in the block. */
 export function encodeFilter(lines: Uint8Array, metadata: readonly ValueColumn[]): Uint8Array {
-  const text = encodeTextBits(lines);
+  const { text, letters } = encodeTextBits(lines);
   const values = encodeValueBits(metadata);
-  const filter = new Uint8Array(HEADER_BYTES + text.length + values.length);
+  const filter = new Uint8Array(HEADER_BYTES + text.length + values.length + letters.length);
   const view = new DataView(filter.buffer);
   view.setUint32(0, text.length, true);
   view.setUint32(4, values.length, true);
   filter.set(text, HEADER_BYTES);
   filter.set(values, HEADER_BYTES + text.length);
+  filter.set(letters, HEADER_BYTES + text.length + values.length);
   return filter;
 }
 

@@ -127,6 +127,41 @@ describe('a block’s filter', () => {
     assert.ok(mayHave('{app="web"} | json | trace="abd"', filter));
   });
 
+  it('denies single words, of four letters and more', () => {
+    const lines = Array.from({ length: 2000 }, (_, i) => `${i * 7919} accepted from 10.0.${i % 256}.${i % 7}, ok_${i}`);
+    const filter = filterOf(...lines);
+    for (const there of ['accepted', 'CCEP', 'from', 'from 10.0', 'cepted from']) {
+      assert.ok(mayHave(`{app="web"} |= "${there}"`, filter), there);
+    }
+    for (const other of ['fail', 'reset', 'refused', 'panic:', '(error)', '] warn ', '10 timeouts 20']) {
+      assert.ok(!mayHave(`{app="web"} |= "${other}"`, filter), other);
+    }
+    // Shorter ones, and four bytes that are no letters, have no piece that must be there.
+    for (const short of ['bug', '54', '5432', 'a-b_']) assert.ok(mayHave(`{app="web"} |= "${short}"`, filter), short);
+  });
+
+  it('is read as the first release wrote it, without letters', () => {
+    const lines = ['connection accepted from 10.0.0.1', 'connection closed'];
+    const filter = filterOf(...lines, { ns: 5000n, line: 'last', metadata: [['trace', 'abc']] });
+    const view = new DataView(filter.buffer, filter.byteOffset);
+    const first = filter.slice(0, 8 + view.getUint32(0, true) + view.getUint32(4, true));
+    assert.ok(first.length < filter.length);
+    assert.ok(mayHave('{app="web"} |= "accepted from"', first));
+    assert.ok(mayHave('{app="web"} |= "warn"', first));
+    assert.ok(!mayHave('{app="web"} |= "warn"', filter));
+    assert.ok(!mayHave('{app="web"} |= "another connection refused"', first));
+    assert.ok(mayHave('{app="web"} | trace="abc"', first));
+    assert.ok(!mayHave('{app="web"} | trace="abd"', first));
+  });
+
+  it('proves nothing when it does not add up', () => {
+    const filter = filterOf('one line');
+    assert.ok(!mayHave('{app="web"} |= "something else"', filter));
+    for (const bytes of [0, 7, 8, 12, filter.length - 12]) {
+      assert.ok(mayHave('{app="web"} |= "something else"', filter.subarray(0, bytes)), String(bytes));
+    }
+  });
+
   it('says nothing of a label that the stream has itself', () => {
     const filter = filterOf('one line');
     assert.ok(mayHave('{app="web"} | app="other"', filter));
