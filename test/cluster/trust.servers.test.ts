@@ -209,27 +209,40 @@ describe('a process that cannot reach what it needs', () => {
     });
   }
 
-  for (const target of ['ingester', 'querier', 'query-frontend', 'backend']) {
+  const withS3At = async (target: string, endpoint: string): Promise<string> => {
+    await writeFile(
+      file('schema.yaml'),
+      'schema_config: {configs: [{from: 2020-10-24, store: tsdb, object_store: s3, schema: v13}]}\n',
+    );
+    return failureOf(
+      `-target=${target}`,
+      `-config.file=${file('schema.yaml')}`,
+      `-common.storage.ring.etcd.endpoints=http://127.0.0.1:${backends.etcdPort}`,
+      `-common.storage.s3.endpoint=${endpoint}`,
+      '-common.storage.s3.force-path-style',
+      '-common.storage.s3.buckets=b',
+      '-common.storage.s3.region=r',
+      '-common.storage.s3.access-key-id=a',
+      '-common.storage.s3.secret-access-key=s',
+      '-compactor.retention-enabled',
+      '-compactor.delete-request-store=s3',
+    );
+  };
+
+  for (const target of ['querier', 'query-frontend', 'backend']) {
     it(`says that S3 is away and ends: ${target}`, async () => {
       const [port] = await freePorts(1);
-      await writeFile(
-        file('schema.yaml'),
-        'schema_config: {configs: [{from: 2020-10-24, store: tsdb, object_store: s3, schema: v13}]}\n',
-      );
-      const text = await failureOf(
-        `-target=${target}`,
-        `-config.file=${file('schema.yaml')}`,
-        `-common.storage.ring.etcd.endpoints=http://127.0.0.1:${backends.etcdPort}`,
-        `-common.storage.s3.endpoint=http://127.0.0.1:${port}`,
-        '-common.storage.s3.buckets=b',
-        '-common.storage.s3.region=r',
-        '-common.storage.s3.access-key-id=a',
-        '-common.storage.s3.secret-access-key=s',
-        '-compactor.retention-enabled',
-        '-compactor.delete-request-store=s3',
-      );
+      const text = await withS3At(target, `http://127.0.0.1:${port}`);
       assert.match(text, /"code":1,/);
       assert.match(text, new RegExp(`msg="cannot start" err="[^"]*ECONNREFUSED 127\\.0\\.0\\.1:${port}`));
+    });
+  }
+
+  for (const target of ['ingester', 'querier']) {
+    it(`says that S3 refuses its key and ends: ${target}`, async () => {
+      const text = await withS3At(target, backends.s3.endpoint);
+      assert.match(text, /"code":1,/);
+      assert.match(text, /msg="cannot start" err="[^"]*InvalidAccessKeyId/);
     });
   }
 });
