@@ -64,13 +64,17 @@ export function followIngesters({ clients, clock, follow }: FollowOptions): () =
     }
   };
   const watch = async (): Promise<void> => {
-    while (!ending.signal.aborted) {
-      await clock.sleep(LOOK_MS, ending.signal);
+    for (;;) {
+      try {
+        await clock.sleep(LOOK_MS, ending.signal);
+      } catch {
+        return; // the tail has ended
+      }
       look();
     }
   };
   look();
-  watch().catch(() => {}); // the only end of the clock's sleep but time is ours
+  void watch();
   return () => {
     ending.abort(new Error('the tail has ended'));
     for (const { stop } of followed.values()) stop?.();
