@@ -7,6 +7,13 @@ const MAX_REMEMBERED = 1000;
 const FIRST_SLOTS = 256;
 const FIRST_BYTES = 4096;
 
+/** Values one behind the other, with what saves a table to look at all of their bytes. */
+export interface HashedValues {
+  readonly bytes: Uint8Array;
+  readonly lengths: Uint32Array;
+  readonly hashes: Uint32Array;
+}
+
 /**
  * Numbers distinct strings in the order in which they are first met. A `Map` of strings with hundreds of thousands of
  * entries spends its time in the garbage collector, and holds on to what the strings are slices of; here they are bytes
@@ -20,9 +27,12 @@ export class ValueTable {
   #ends = new Uint32Array(FIRST_SLOTS);
   /**
    * Pairs of a hash and 1 + a number, 0 for none; twice as many as there may be values. What misses the cache is dear, so
-   * that the hash stands where it is looked for.
+   * that the hash stands where it is looked for. A pair's place is the upper bits of its hash, and all pairs stand in
+   * about the order of their hashes: values that come in this order find each what they need in the cache.
    */
   #slots = new Uint32Array(4 * FIRST_SLOTS);
+  /** By how much a hash is shifted to give the number of its pair. */
+  #shift = 32 - Math.log2(2 * FIRST_SLOTS);
   /** Values with code units above 0xff, which take no bytes. */
   readonly #wide = new Map<string, number>();
   readonly #wideByNumber = new Map<number, string>();
@@ -69,15 +79,23 @@ export class ValueTable {
     return number;
   }
 
-  /** `place`: where the bytes already stand behind those of all values; -1 when they stand elsewhere. */
+  /** As `numberOfBytes`, where the hash is known (`ordered`) and values come in the order of theirs. */
+  numberOfHashed(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    return this.#numberOfHash(bytes, start, end, hash, -1);
+  }
+
   #numberOf(bytes: Uint8Array, start: number, end: number, place: number): number {
     let hash = end - start;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
     hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-    hash = (hash ^ (hash >>> 12)) >>> 0;
+    return this.#numberOfHash(bytes, start, end, (hash ^ (hash >>> 12)) >>> 0, place);
+  }
+
+  /** `place`: where the bytes already stand behind those of all values; -1 when they stand elsewhere. */
+  #numberOfHash(bytes: Uint8Array, start: number, end: number, hash: number, place: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    let slot = (hash << 1) & mask;
+    let slot = (hash >>> this.#shift) << 1;
     for (let found = slots[slot + 1]!; found !== 0; found = slots[slot + 1]!) {
       if (slots[slot] === hash && this.#isAt(found - 1, bytes, start, end)) return found - 1;
       slot = (slot + 2) & mask;
@@ -120,27 +138,26 @@ export class ValueTable {
     return endA - i - (endB - j);
   }
 
-  /** The values of `numbers`, one behind the other, and their lengths. */
-  textOf(numbers: ArrayLike<number>): { text: string; lengths: Uint32Array } {
-    const lengths = new Uint32Array(numbers.length);
-    const parts: string[] = [];
-    for (let i = 0; i < numbers.length; ) {
-      // Values side by side are one piece of the array.
-      const first = numbers[i]!;
-      let next = first;
-      for (; i < numbers.length && numbers[i] === next && !this.#wideByNumber.has(next); i++, next++) {
-        lengths[i] = this.#ends[next]! - this.#startOf(next);
-      }
-      if (next > first) {
-        const start = this.#startOf(first);
-        parts.push(Buffer.from(this.#bytes.buffer, start, this.#ends[next - 1]! - start).toString('latin1'));
-      } else {
-        const wide = this.at(first);
-        parts.push(wide);
-        lengths[i++] = wide.length;
-      }
+  /** The values that `isWanted`, in about the order of their hashes; wide ones (code units above 0xff) are not among them. */
+  ordered(isWanted: (number: number) => boolean): HashedValues {
+    const slots = this.#slots;
+    const hashes = new Uint32Array(this.length);
+    const lengths = new Uint32Array(this.length);
+    const bytes = new Uint8Array(this.#used);
+    const own = this.#bytes;
+    let count = 0;
+    let end = 0;
+    for (let slot = 0; slot < slots.length; slot += 2) {
+      const number = slots[slot + 1]! - 1;
+      if (number < 0 || !isWanted(number)) continue;
+      const start = this.#startOf(number);
+      const length = this.#ends[number]! - start;
+      for (let i = 0; i < length; i++) bytes[end + i] = own[start + i]!;
+      end += length;
+      hashes[count] = slots[slot]!;
+      lengths[count++] = length;
     }
-    return { text: parts.join(''), lengths };
+    return { bytes: bytes.subarray(0, end), lengths: lengths.subarray(0, count), hashes: hashes.subarray(0, count) };
   }
 
   get #used(): number {
@@ -191,14 +208,16 @@ export class ValueTable {
     const old = this.#slots;
     const slots = new Uint32Array(length);
     const mask = slots.length - 1;
+    const shift = 33 - Math.log2(length);
     for (let from = 0; from < old.length; from += 2) {
       if (old[from + 1] === 0) continue;
-      let slot = (old[from]! << 1) & mask;
+      let slot = (old[from]! >>> shift) << 1;
       while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
       slots[slot] = old[from]!;
       slots[slot + 1] = old[from + 1]!;
     }
     this.#slots = slots;
+    this.#shift = shift;
   }
 
   #growBytes(needed: number): void {

@@ -102,6 +102,31 @@ export class CellStore {
     }
   }
 
+  /** Groups that have a cell with samples, ascending. */
+  usedGroups(): Uint32Array {
+    const groups = new Uint32Array(this.#groupCount);
+    let length = 0;
+    for (let group = 0; group < this.#groupCount; group++) if (this.#isUsed(group)) groups[length++] = group;
+    return groups.subarray(0, length);
+  }
+
+  /** How many cells hold samples. */
+  usedCells(): number {
+    let cells = 0;
+    for (let i = 0; i < this.#used; i++) if (this.counts[i]! > 0) cells++;
+    return cells;
+  }
+
+  #isUsed(group: number): boolean {
+    const from = group * this.#pagesPerGroup;
+    for (let at = from; at < from + this.#pagesPerGroup; at++) {
+      const first = this.#pages[at]!;
+      if (first === 0) continue;
+      for (let i = 0; i < this.#pageCells; i++) if (this.counts[first - 1 + i]! > 0) return true;
+    }
+    return false;
+  }
+
   /** Calls back for every cell that holds samples, in order of group and bucket. */
   forEachUsed(visit: (group: number, bucket: number, cell: number) => void): void {
     for (let group = 0; group < this.#groupCount; group++) {

@@ -6,6 +6,7 @@ export { type LogPartial, logTransferables } from './log-entries.ts';
 export { groupStreams, LogMerger, type LogResult, type LogStream } from './log-merger.ts';
 export type { Matrix, Series } from './matrix.ts';
 export type { MetricResult } from './metric-result.ts';
+export { setCount } from './packed-labels.ts';
 export {
   type AccumulatorBounds,
   type AccumulatorPartial,

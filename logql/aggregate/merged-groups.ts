@@ -1,6 +1,7 @@
+import { IntList } from '../int-list.ts';
 import { compareLabels, type Labels, labelsKey } from '../labels.ts';
 import { ValueTable } from '../value-table.ts';
-import { type PackedLabelSets, unpackLabelSets } from './packed-labels.ts';
+import { type PackedLabelSets, setCount, unpackLabelSets } from './packed-labels.ts';
 
 /**
  * Numbers the label sets of all partials of a scan. Sets of one label, of which there may be very many, stay values in a
@@ -9,50 +10,52 @@ import { type PackedLabelSets, unpackLabelSets } from './packed-labels.ts';
 export class MergedGroups {
   /** Names of all labels. */
   readonly names = new Set<string>();
-  readonly #labels: (Labels | undefined)[] = [];
+  length = 0;
+  /** By group; those of the table only once somebody has asked for them. */
+  readonly #labels = new Map<number, Labels>();
   readonly #byKey = new Map<string, number>();
   /** The one label of sets in the table: that of the first such set. */
   #name: string | null = null;
   readonly #values = new ValueTable();
   /** Group by number in the table. */
-  readonly #groupOfValue: number[] = [];
+  readonly #groupOfValue = new IntList();
   /** Number in the table by group, -1 for other sets. */
-  readonly #valueOfGroup: number[] = [];
-
-  get length(): number {
-    return this.#labels.length;
-  }
+  readonly #valueOfGroup = new IntList();
 
   /** By set of the partial, its number here. */
   numbersOf(sets: PackedLabelSets): Uint32Array {
-    const { name, text, lengths } = sets;
-    if (name === null || (this.#name !== null && this.#name !== name)) {
+    const { values } = sets;
+    if (values === null || (this.#name !== null && this.#name !== values.name)) {
       return Uint32Array.from(unpackLabelSets(sets), (labels) => this.#numberOf(labels));
     }
-    const numbers = new Uint32Array(lengths.length);
+    const numbers = new Uint32Array(setCount(sets));
+    const { name, bytes, lengths, hashes } = values;
     this.#name = name;
+    this.names.add(name);
     this.#values.reserve(lengths.length);
     let from = 0;
     for (let i = 0; i < lengths.length; i++) {
-      numbers[i] = this.#numberOfValue(text, from, from + lengths[i]!);
-      from += lengths[i]!;
+      const to = from + lengths[i]!;
+      numbers[i] = this.#groupOf(this.#values.numberOfHashed(bytes, from, to, hashes[i]!));
+      from = to;
     }
-    if (lengths.length > 0) this.names.add(name);
+    let at = lengths.length;
+    for (const labels of unpackLabelSets({ ...sets, values: null })) numbers[at++] = this.#numberOf(labels);
     return numbers;
   }
 
   labelsOf(group: number): Labels {
-    const known = this.#labels[group];
+    const known = this.#labels.get(group);
     if (known !== undefined) return known;
-    const labels: Labels = [[this.#name!, this.#values.at(this.#valueOfGroup[group]!)]];
-    this.#labels[group] = labels;
+    const labels: Labels = [[this.#name!, this.#values.at(this.#valueOfGroup.at(group))]];
+    this.#labels.set(group, labels);
     return labels;
   }
 
   /** As `compareLabels`. */
   compare(a: number, b: number): number {
-    const x = this.#valueOfGroup[a]!;
-    const y = this.#valueOfGroup[b]!;
+    const x = this.#valueOfGroup.at(a);
+    const y = this.#valueOfGroup.at(b);
     return x >= 0 && y >= 0 ? this.#values.compare(x, y) : compareLabels(this.labelsOf(a), this.labelsOf(b));
   }
 
@@ -62,23 +65,23 @@ export class MergedGroups {
       this.#name ??= name;
       if (this.#name === name) {
         this.names.add(name);
-        return this.#numberOfValue(value, 0, value.length);
+        return this.#groupOf(this.#values.numberOf(value));
       }
     }
     const key = labelsKey(labels);
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
     for (const [name] of labels) this.names.add(name);
-    const group = this.#labels.push(labels) - 1;
+    const group = this.length++;
+    this.#labels.set(group, labels);
     this.#valueOfGroup.push(-1);
     this.#byKey.set(key, group);
     return group;
   }
 
-  #numberOfValue(text: string, from: number, to: number): number {
-    const value = this.#values.numberOf(text, from, to);
-    if (value < this.#groupOfValue.length) return this.#groupOfValue[value]!;
-    const group = this.#labels.push(undefined) - 1;
+  #groupOf(value: number): number {
+    if (value < this.#groupOfValue.length) return this.#groupOfValue.at(value);
+    const group = this.length++;
     this.#valueOfGroup.push(value);
     this.#groupOfValue.push(group);
     return group;

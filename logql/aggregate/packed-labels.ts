@@ -1,36 +1,56 @@
 import type { Label, Labels } from '../labels.ts';
 import type { GroupSource } from '../stages/types.ts';
+import type { HashedValues } from '../value-table.ts';
 
 /**
  * Many label sets on their way between threads: one text and two columns of numbers. As arrays of arrays they would cost
  * some microseconds each, more than all the rest of a query by a label of many values.
  */
 export interface PackedLabelSets {
-  /** All names and values, one behind the other. */
+  /** The first sets, as far as they have one label, that of a grouping; null when there are none. */
+  readonly values: (HashedValues & { readonly name: string }) | null;
+  /** All names and values of the sets behind those, one behind the other. */
   readonly text: string;
   /** Length of each name and value in UTF-16 units, in the order of `text`. */
   readonly lengths: Uint32Array;
-  /** Labels of each set. */
+  /** Labels of each set in `text`. */
   readonly counts: Uint32Array;
-  /** Not null: every set has this one label, and `text` and `lengths` are of values alone. */
-  readonly name: string | null;
 }
 
-/** The label sets of some groups. They are made only where they have not just one label. */
+/** How many sets there are. */
+export function setCount({ values, counts }: PackedLabelSets): number {
+  return (values?.lengths.length ?? 0) + counts.length;
+}
+
+export function buffersOf({ values, lengths, counts }: PackedLabelSets): ArrayBufferLike[] {
+  const columns = [lengths, counts, ...(values === null ? [] : [values.bytes, values.lengths, values.hashes])];
+  return columns.map((column) => column.buffer);
+}
+
+/** The label sets of some groups, given in ascending order, and to which group each of them belongs. */
 export function packGroups(
-  groups: readonly number[],
+  groups: Uint32Array,
   source: GroupSource,
   labelsOf: (group: number) => Labels,
-): PackedLabelSets {
+): { sets: PackedLabelSets; order: Uint32Array } {
   const { byValue } = source;
-  if (byValue !== undefined && groups.length > 0) {
-    const numbers = groups.map((group) => byValue.valueOf(group));
-    if (!numbers.includes(-1)) {
-      const { text, lengths } = byValue.values.textOf(numbers);
-      return { text, lengths, counts: new Uint32Array(groups.length).fill(1), name: byValue.name };
-    }
-  }
-  return packLabelSets(groups.map(labelsOf));
+  if (byValue === undefined) return { sets: packLabelSets(Array.from(groups, labelsOf)), order: groups };
+  /** By group: 1 for those that are not packed yet. */
+  const isLeft = new Uint8Array(source.length);
+  for (const group of groups) isLeft[group] = 1;
+  const order = new Uint32Array(groups.length);
+  let count = 0;
+  const values = byValue.values.ordered((number) => {
+    const group = byValue.groupAt(number);
+    if (isLeft[group] === 0) return false;
+    isLeft[group] = 0;
+    order[count++] = group;
+    return true;
+  });
+  const others = count === groups.length ? [] : groups.filter((group) => isLeft[group] === 1);
+  order.set(others, count);
+  const packed = packLabelSets(Array.from(others, labelsOf));
+  return { sets: count === 0 ? packed : { ...packed, values: { ...values, name: byValue.name } }, order };
 }
 
 export function packLabelSets(sets: readonly Labels[]): PackedLabelSets {
@@ -50,18 +70,20 @@ export function packLabelSets(sets: readonly Labels[]): PackedLabelSets {
       parts.push(name, value);
     }
   }
-  return { text: parts.join(''), lengths, counts, name: null };
+  return { values: null, text: parts.join(''), lengths, counts };
 }
 
-export function unpackLabelSets({ text, lengths, counts, name }: PackedLabelSets): Labels[] {
+export function unpackLabelSets({ values, text, lengths, counts }: PackedLabelSets): Labels[] {
   const sets: Labels[] = [];
   let from = 0;
-  if (name !== null) {
-    for (const length of lengths) {
-      sets.push([[name, text.slice(from, from + length)]]);
+  if (values !== null) {
+    const { name, bytes } = values;
+    const own = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    for (const length of values.lengths) {
+      sets.push([[name, own.slice(from, from + length)]]);
       from += length;
     }
-    return sets;
+    from = 0;
   }
   let at = 0;
   for (const count of counts) {

@@ -4,7 +4,7 @@ import type { GroupLabels, GroupSource } from '../stages/types.ts';
 import type { RangeOp } from '../syntax/ast.ts';
 import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
 import { PipelineError } from './errors.ts';
-import { type PackedLabelSets, packGroups, packLabelSets } from './packed-labels.ts';
+import { buffersOf, type PackedLabelSets, packGroups, packLabelSets } from './packed-labels.ts';
 import { SampleStore } from './sample-store.ts';
 import { WindowGrid } from './window-grid.ts';
 
@@ -43,8 +43,8 @@ export interface AccumulatorPartial {
 
 export function transferablesOf(partial: AccumulatorPartial): ArrayBuffer[] {
   const { groups, groupIndexes, buckets, counts, a, b, c } = partial;
-  const columns = [groups.lengths, groups.counts, groupIndexes, buckets, counts, a, b, c];
-  return columns.map((column) => column.buffer as ArrayBuffer).filter((buffer) => buffer.byteLength > 0);
+  const columns = [groupIndexes, buckets, counts, a, b, c].map((column) => column.buffer);
+  return [...buffersOf(groups), ...columns].filter((buffer) => buffer.byteLength > 0) as ArrayBuffer[];
 }
 
 export function accumulationKind(op: RangeOp, unwrapped: boolean): AccumulationKind {
@@ -209,9 +209,14 @@ export class RangeAccumulator {
       const labels = this.#checked(groups.at(group)!);
       return name === undefined ? labels : name(labels);
     };
-    const pack = (used: readonly number[]): PackedLabelSets =>
-      name === undefined ? packGroups(used, groups, labelsOf) : packLabelSets(used.map(labelsOf));
-    return this.#cells !== null ? this.#cellPartial(this.#cells, pack) : this.#samplePartial(this.#samples!, pack);
+    const used = (this.#cells ?? this.#samples!).usedGroups();
+    const { sets, order } =
+      name === undefined
+        ? packGroups(used, groups, labelsOf)
+        : { sets: packLabelSets(Array.from(used, labelsOf)), order: used };
+    return this.#cells !== null
+      ? this.#cellPartial(this.#cells, sets, order)
+      : this.#samplePartial(this.#samples!, sets, order);
   }
 
   #reducing(kind: CellKind): CellStore {
@@ -247,9 +252,9 @@ export class RangeAccumulator {
     return group.merged;
   }
 
-  #cellPartial(cells: CellStore, pack: (used: readonly number[]) => PackedLabelSets): AccumulatorPartial {
-    let total = 0;
-    cells.forEachUsed(() => total++);
+  /** `order`: by set its group. */
+  #cellPartial(cells: CellStore, sets: PackedLabelSets, order: Uint32Array): AccumulatorPartial {
+    const total = cells.usedCells();
     const columns = columnsOf(cells.kind);
     const groupIndexes = new Uint32Array(total);
     const buckets = new Uint32Array(total);
@@ -257,46 +262,39 @@ export class RangeAccumulator {
     const a = new Float64Array(columns > 0 ? total : 0);
     const b = new Float64Array(columns > 1 ? total : 0);
     const c = new Float64Array(columns > 2 ? total : 0);
-    const used: number[] = [];
     let at = 0;
-    let last = -1;
-    cells.forEachUsed((group, bucket, cell) => {
-      if (group !== last) used.push(group);
-      last = group;
-      groupIndexes[at] = used.length - 1;
+    let set = 0;
+    const take = (bucket: number, cell: number): void => {
+      groupIndexes[at] = set;
       buckets[at] = bucket;
       counts[at] = cells.counts[cell]!;
       if (columns > 0) a[at] = cells.a[cell]!;
       if (columns > 1) b[at] = cells.b[cell]!;
       if (columns > 2) c[at] = cells.c[cell]!;
       at++;
-    });
-    return { kind: cells.kind, groups: pack(used), groupIndexes, buckets, counts, a, b, c };
+    };
+    for (; set < order.length; set++) cells.forEachCell(order[set]!, take);
+    return { kind: cells.kind, groups: sets, groupIndexes, buckets, counts, a, b, c };
   }
 
-  #samplePartial(samples: SampleStore, pack: (used: readonly number[]) => PackedLabelSets): AccumulatorPartial {
+  #samplePartial(samples: SampleStore, sets: PackedLabelSets, order: Uint32Array): AccumulatorPartial {
     const n = samples.length;
-    const used: number[] = [];
-    const renumbered = new Map<number, number>();
+    const setOf = new Uint32Array(samples.groupCount);
+    order.forEach((group, set) => {
+      setOf[group] = set;
+    });
     const groupIndexes = new Uint32Array(n);
-    for (let i = 0; i < n; i++) {
-      const group = samples.groups[i]!;
-      let index = renumbered.get(group);
-      if (index === undefined) {
-        index = used.push(group) - 1;
-        renumbered.set(group, index);
-      }
-      groupIndexes[i] = index;
-    }
+    for (let i = 0; i < n; i++) groupIndexes[i] = setOf[samples.groups[i]!]!;
+    const isTimed = this.kind === 'timed_samples';
     return {
       kind: this.kind,
-      groups: pack(used),
+      groups: sets,
       groupIndexes,
       buckets: samples.buckets.slice(0, n),
       counts: new Float64Array(0),
       a: samples.values.slice(0, n),
-      b: samples.times.slice(0, this.kind === 'timed_samples' ? n : 0),
-      c: samples.sequences.slice(0, this.kind === 'timed_samples' ? n : 0),
+      b: samples.times.slice(0, isTimed ? n : 0),
+      c: samples.sequences.slice(0, isTimed ? n : 0),
     };
   }
 }

@@ -9,6 +9,8 @@ export class SampleStore {
   times: Float64Array;
   sequences: Float64Array;
   length = 0;
+  /** One more than the highest group that has a sample. */
+  groupCount = 0;
 
   readonly #maxSamples: number;
   readonly #timed: boolean;
@@ -23,6 +25,7 @@ export class SampleStore {
   add(group: number, bucket: number, value: number, time: number, sequence: number): void {
     if (this.length === this.values.length) this.#grow();
     const i = this.length++;
+    if (group >= this.groupCount) this.groupCount = group + 1;
     this.groups[i] = group;
     this.buckets[i] = bucket;
     this.values[i] = value;
@@ -30,6 +33,13 @@ export class SampleStore {
       this.times[i] = time;
       this.sequences[i] = sequence;
     }
+  }
+
+  /** Groups that have samples, ascending. */
+  usedGroups(): Uint32Array {
+    const isUsed = new Uint8Array(this.groupCount);
+    for (let i = 0; i < this.length; i++) isUsed[this.groups[i]!] = 1;
+    return Uint32Array.from(isUsed.keys()).filter((group) => isUsed[group] === 1);
   }
 
   #grow(): void {

@@ -1,3 +1,4 @@
+import { IntList } from '../int-list.ts';
 import { type Label, type Labels, labelsKey, sortLabels } from '../labels.ts';
 import { ValueTable } from '../value-table.ts';
 import { ERROR_DETAILS_LABEL, ERROR_ID, ERROR_LABEL, type Row } from './row.ts';
@@ -196,10 +197,9 @@ function errorOfLine(row: Row): string {
 class ValueGroups {
   readonly name: string;
   readonly values = new ValueTable();
-  /** Group by value. */
-  readonly #groups: number[] = [];
+  readonly #groups = new IntList();
   /** Value by group; -1 or nothing for the others. */
-  readonly #values: number[] = [];
+  readonly #values = new IntList();
 
   constructor(name: string) {
     this.name = name;
@@ -207,15 +207,19 @@ class ValueGroups {
 
   /** The group of a value by its number; `next`, if it is a new one. */
   groupOf(number: number, next: number): number {
-    if (number < this.#groups.length) return this.#groups[number]!;
+    if (number < this.#groups.length) return this.#groups.at(number);
     this.#groups.push(next);
     while (this.#values.length < next) this.#values.push(-1);
     this.#values.push(number);
     return next;
   }
 
+  groupAt(number: number): number {
+    return this.#groups.at(number);
+  }
+
   valueOf(group: number): number {
-    return this.#values[group] ?? -1;
+    return group < this.#values.length ? this.#values.at(group) : -1;
   }
 }
 

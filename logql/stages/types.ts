@@ -78,8 +78,8 @@ export interface GroupSource {
     | {
         readonly name: string;
         readonly values: ValueTable;
-        /** A group's number in `values`; -1: the group has not just this label. */
-        valueOf(group: number): number;
+        /** The group of a value by its number in `values`. */
+        groupAt(number: number): number;
       }
     | undefined;
 }

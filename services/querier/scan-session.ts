@@ -4,6 +4,7 @@ import {
   type LogPartial,
   type MetricResult,
   mergePartials,
+  setCount,
   transferablesOf,
 } from '../../logql/aggregate/index.ts';
 import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
@@ -184,7 +185,7 @@ function valuesOf(plan: MetricPlan, partials: readonly (readonly AccumulatorPart
   let sum = 0;
   plan.scans.forEach((scan, i) => {
     for (const { groups, groupIndexes } of partials[i]!) {
-      sum += Math.max(groups.counts.length * scan.times.count, groupIndexes.length);
+      sum += Math.max(setCount(groups) * scan.times.count, groupIndexes.length);
     }
   });
   return sum;
