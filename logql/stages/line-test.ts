@@ -1,5 +1,6 @@
 import type { Regex } from '../regex/index.ts';
 import type { BlockLines } from './block-lines.ts';
+import { ByteSearch } from './byte-search.ts';
 import type { IpPattern } from './ip.ts';
 import type { LinePattern } from './line-pattern.ts';
 import { decodeUtf8, encodeUtf8, isAscii } from './text.ts';
@@ -45,12 +46,12 @@ export function isSelective(lines: BlockLines, count: number): boolean {
 export class ContainsTest extends LineTest {
   override readonly cost = 1;
   readonly #bytes: string;
-  readonly #buffer: Buffer;
+  readonly #search: ByteSearch;
 
   constructor(text: string) {
     super();
     this.#bytes = encodeUtf8(text);
-    this.#buffer = Buffer.from(text, 'utf8');
+    this.#search = new ByteSearch(Buffer.from(text, 'utf8'));
   }
 
   test(source: string, start: number, end: number): boolean {
@@ -59,24 +60,25 @@ export class ContainsTest extends LineTest {
 
   override mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
     if (isSelective(lines, count)) super.mark(lines, rows, count, marks);
-    else markHits(lines, this.#buffer, marks);
+    else markHits(lines, this.#search, marks);
   }
 }
 
-/** Marks the rows that contain `needle`, which is not empty. A hit that runs from one line into the next is none. */
-function markHits(lines: BlockLines, needle: Buffer, marks: Uint8Array): void {
-  const bytes = lines.bytes;
+/** Marks the rows that contain the text. A hit that runs from one line into the next is none. */
+function markHits(lines: BlockLines, search: ByteSearch, marks: Uint8Array): void {
+  search.open(lines.bytes);
+  const { length } = search.needle;
   const starts = lines.block.lineStarts;
   let row = 0;
-  let at = bytes.indexOf(needle, 0);
+  let at = search.next(0);
   while (at >= 0) {
     row = lines.rowAt(at, row);
     const lineEnd = starts[row + 1]!;
-    if (at + needle.length <= lineEnd) {
+    if (at + length <= lineEnd) {
       marks[row] = 1;
-      at = bytes.indexOf(needle, lineEnd);
+      at = search.next(lineEnd);
     } else {
-      at = bytes.indexOf(needle, at + 1);
+      at = search.next(at + 1);
     }
   }
 }
@@ -87,13 +89,13 @@ const MAX_RUNNING_LENGTH = 1024;
 /** `|~ "regex"`. */
 export class RegexTest extends LineTest {
   readonly #regex: Regex;
-  readonly #required: Buffer | null;
+  readonly #required: ByteSearch | null;
 
   constructor(regex: Regex) {
     super();
     this.#regex = regex;
     const literal = regex.traits.requiredLiterals[0];
-    this.#required = literal !== undefined && literal.length > 1 ? Buffer.from(literal, 'utf8') : null;
+    this.#required = literal !== undefined && literal.length > 1 ? new ByteSearch(Buffer.from(literal, 'utf8')) : null;
   }
 
   test(source: string, start: number, end: number): boolean {
@@ -128,7 +130,7 @@ export class RegexTest extends LineTest {
     }
   }
 
-  #markCandidates(lines: BlockLines, required: Buffer, rows: Uint32Array, count: number, marks: Uint8Array): void {
+  #markCandidates(lines: BlockLines, required: ByteSearch, rows: Uint32Array, count: number, marks: Uint8Array): void {
     const hits = new Uint8Array(lines.block.rowCount);
     markHits(lines, required, hits);
     const candidates = new Uint32Array(count);
