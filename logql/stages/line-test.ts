@@ -18,7 +18,7 @@ export abstract class LineTest {
 
   mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
     const starts = lines.block.lineStarts;
-    if (isSelective(lines, count)) {
+    if (count < lines.block.rowCount * SEARCHED_SHARE) {
       for (let i = 0; i < count; i++) {
         const row = rows[i]!;
         if (marks[row] === 1) continue;
@@ -37,6 +37,9 @@ export abstract class LineTest {
 
 /** Below this share of selected rows, looking at each beats searching the whole block. */
 const SELECTIVE_SHARE = 1 / 16;
+
+/** The same for a text: a line is looked at in 0.2 us, and searched in 0.04 with all others. */
+const SEARCHED_SHARE = 1 / 6;
 
 export function isSelective(lines: BlockLines, count: number): boolean {
   return count < lines.block.rowCount * SELECTIVE_SHARE;
@@ -59,7 +62,7 @@ export class ContainsTest extends LineTest {
   }
 
   override mark(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): void {
-    if (isSelective(lines, count)) super.mark(lines, rows, count, marks);
+    if (count < lines.block.rowCount * SEARCHED_SHARE) super.mark(lines, rows, count, marks);
     else markHits(lines, this.#search, marks);
   }
 }

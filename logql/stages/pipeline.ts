@@ -40,6 +40,8 @@ class StagePipeline implements Pipeline {
   readonly #groups: Groups;
   readonly #readsLines: boolean;
   #marks = new Uint8Array(0);
+  /** The stream of the open block, until a row of it is looked at. */
+  #unopenedStream: Labels | null = null;
   /** So few rows of the open block are left that the text of each is made alone. */
   #isSelective = false;
 
@@ -60,7 +62,13 @@ class StagePipeline implements Pipeline {
   open(block: BlockColumns, stream: Labels): void {
     this.#lines.open(block);
     this.#isSelective = false;
-    this.#row.open(block, stream);
+    this.#unopenedStream = stream;
+  }
+
+  /** What only rows need that are left by the filters over the whole block. */
+  #openRows(stream: Labels): void {
+    this.#unopenedStream = null;
+    this.#row.open(this.#lines.block, stream);
     this.#groups.openStream(stream);
   }
 
@@ -76,6 +84,7 @@ class StagePipeline implements Pipeline {
   }
 
   mayPass(): boolean {
+    if (this.#unopenedStream !== null) this.#openRows(this.#unopenedStream);
     const row = this.#row;
     const stages = this.#frontStages;
     for (const stage of stages) if (stage.mayPass?.(row) === false) return false;
@@ -106,6 +115,7 @@ class StagePipeline implements Pipeline {
   }
 
   run(index: number): boolean {
+    if (this.#unopenedStream !== null) this.#openRows(this.#unopenedStream);
     const row = this.#row;
     if (this.#readsLines && this.#isSelective) {
       const line = this.#lines.textOf(index);
