@@ -70,6 +70,7 @@ export class JsonExpressionStage implements RowStage {
       return true;
     }
     this.#found.fill(0);
+    this.#place.fill(null);
     this.#missing = this.#extractions.length;
     this.#scan(row, row.start, row.end);
     if (this.#missing > 0) {

@@ -53,7 +53,7 @@ export class JsonStage implements RowStage {
   #flatten(row: Row, bytes: Uint8Array, at: number, end: number): string | null {
     const value = this.#value;
     const parents = this.#parents;
-    const { isAscii } = row;
+    const { isAscii, view } = row;
     let missing = this.#needed === null ? -1 : this.#needed.names.size;
     let node = this.#root;
     let depth = 0;
@@ -62,9 +62,9 @@ export class JsonStage implements RowStage {
 
     for (;;) {
       const from = at;
-      let key = node.expected(bytes, at, end, state);
+      let key = node.expected(view, bytes, at, end, state);
       if (key !== null) {
-        at += key.lead.length;
+        at += key.leadLength;
       } else {
         if (state === OBJECT) {
           // At an opening brace, or what should be one.
@@ -101,7 +101,7 @@ export class JsonStage implements RowStage {
         if (at < 0 || bytes[at] !== COLON) return JSON_ERRORS.malformed;
         at = behindSpace(bytes, at + 1, end);
         if (at < 0) return JSON_ERRORS.malformed;
-        key.learn(bytes, from, at, state);
+        key.learn(view, from, at, state);
       }
       state = AFTER_VALUE;
 
@@ -112,7 +112,19 @@ export class JsonStage implements RowStage {
       let hasEscapes = false;
       if (first === QUOTE) {
         start = ++at;
-        let c = QUOTE;
+        // The next quote or backslash, four bytes at a time: where one of them is, its byte of the word becomes zero, and
+        // the lowest byte with a borrow is the first such (Mycroft's test).
+        for (; at + 4 <= end; at += 4) {
+          const word = view.getInt32(at, true);
+          const quote = word ^ QUOTES;
+          const backslash = word ^ BACKSLASHES;
+          const hits = (((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) & HIGH_BITS;
+          if (hits !== 0) {
+            at += (31 - Math.clz32(hits & -hits)) >> 3;
+            break;
+          }
+        }
+        let c = 0;
         while (at < end && (c = bytes[at]!) !== QUOTE && c !== BACKSLASH) at++;
         if (c === BACKSLASH) {
           hasEscapes = true;
@@ -130,6 +142,9 @@ export class JsonStage implements RowStage {
         node.cursor = 0;
         state = OBJECT;
         continue;
+      } else if ((stop = plainNumberEnd(bytes, at, end)) > 0) {
+        at = stop;
+        if (!key.isWanted) continue;
       } else {
         const error = readValue(bytes, at, end, value);
         if (error !== null) return error;
@@ -175,6 +190,22 @@ function behindSpace(bytes: Uint8Array, at: number, end: number): number {
   return at < end && bytes[at]! > SPACE ? at : skipSpace(bytes, at, end);
 }
 
+/** Where a number of digits and points ends that a comma or brace follows; -1 where it must be looked at otherwise. */
+function plainNumberEnd(bytes: Uint8Array, at: number, end: number): number {
+  let c = bytes[at]!;
+  if (c < ZERO || c > NINE) return -1;
+  while (++at < end && (((c = bytes[at]!) >= ZERO && c <= NINE) || c === POINT));
+  return at < end && (c === COMMA || c === CLOSE_BRACE) ? at : -1;
+}
+
+const ZERO = 0x30;
+const NINE = 0x39;
+const POINT = 0x2e;
+const QUOTES = 0x22222222;
+const BACKSLASHES = 0x5c5c5c5c;
+const ONES = 0x01010101;
+const HIGH_BITS = 0x80808080 | 0;
+
 /** In place of an error text: the row is dropped. */
 const UNEXPECTED = '';
 
@@ -196,7 +227,9 @@ class KeyNode {
   readonly isWanted: boolean;
   readonly hasWantedBelow: boolean;
   /** What stood between the value before and the first byte of this one, of late: `,"key":`. */
-  lead = new Uint8Array(0);
+  leadLength = 0;
+  /** Its bytes in words, the last of which may overlap the one before. */
+  #lead = new Int32Array(0);
   #leadState = NEVER;
   #learned = 0;
   /** Where the next key is expected among `#children`. */
@@ -214,23 +247,29 @@ class KeyNode {
   }
 
   /** The key that comes next, if all up to its value is what it was the last time. */
-  expected(bytes: Uint8Array, at: number, end: number, state: number): KeyNode | null {
+  expected(view: DataView, bytes: Uint8Array, at: number, end: number, state: number): KeyNode | null {
     if (this.cursor >= this.#children.length) return null;
     const next = this.#children[this.cursor]!;
     if (next.#leadState !== state) return null;
-    const { lead } = next;
-    const stop = at + lead.length;
+    const stop = at + next.leadLength;
     if (stop >= end || bytes[stop]! <= SPACE) return null;
-    for (let i = 0; i < lead.length; i++) if (bytes[at + i] !== lead[i]) return null;
+    const lead = next.#lead;
+    const last = lead.length - 1;
+    for (let i = 0; i < last; i++, at += 4) if (view.getInt32(at, true) !== lead[i]) return null;
+    if (view.getInt32(stop - 4, true) !== lead[last]) return null;
     this.cursor++;
     return next;
   }
 
-  learn(bytes: Uint8Array, from: number, to: number, state: number): void {
-    if (to - from > MAX_LEAD || this.#learned > MAX_LEARNED) return;
+  learn(view: DataView, from: number, to: number, state: number): void {
+    const length = to - from;
+    if (length < 4 || length > MAX_LEAD || this.#learned > MAX_LEARNED) return;
     this.#learned++;
-    this.lead = new Uint8Array(bytes.subarray(from, to)); // a copy, where a slice of a Buffer is none
     this.#leadState = state;
+    this.leadLength = length;
+    this.#lead = Int32Array.from({ length: Math.ceil(length / 4) }, (_, i) =>
+      view.getInt32(Math.min(from + 4 * i, to - 4), true),
+    );
   }
 
   child(raw: string): KeyNode | undefined {
