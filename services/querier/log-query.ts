@@ -13,6 +13,8 @@ import type { QueryStats } from './stats.ts';
 const FIRST_JOB_ROWS = 16 * 1024;
 const MAX_JOB_ROWS = 128 * 1024;
 const JOBS_IN_FLIGHT = 4;
+/** While no job has answered: what it finds may bound what others have to look at, or end the query. */
+const FIRST_JOBS = 2;
 /** Shorter than elsewhere: a limit is often reached within the first of them. */
 const PIECE_BYTES = { least: 2 * 1024 * 1024, most: 16 * 1024 * 1024 };
 
@@ -107,15 +109,23 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
     jobRows = Math.min(jobRows * 2, MAX_JOB_ROWS);
     return job;
   };
-  const drain = async () => {
+  const drain = async (onAnswer: () => void) => {
     for (;;) {
       const beyondNs = merger.beyondNs;
       const job = takeJob(beyondNs);
-      if (job.length === 0) return;
+      if (job.length === 0) return onAnswer();
       for (const partial of await session.scanLog(plan, job, beyondNs)) merger.add(partial);
+      onAnswer();
     }
   };
-  await Promise.all(Array.from({ length: JOBS_IN_FLIGHT }, drain));
+  // Where no stage drops a row, the first job is likely to fill the answer.
+  const first = plan.stages.length === 0 ? 1 : FIRST_JOBS;
+  const answered = Promise.withResolvers<void>();
+  const lane = async (number: number) => {
+    if (number >= first) await answered.promise;
+    await drain(answered.resolve);
+  };
+  await Promise.all(Array.from({ length: JOBS_IN_FLIGHT }, (_, number) => lane(number)));
   const result = merger.finish();
   return result.lines.map((line, i) => ({
     timestampNs: result.timestampsNs[i]!,

@@ -14,8 +14,9 @@ import {
 import { type CompiledDelete, compileDeletes, type DeleteRule, deletedRows } from '../compaction/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import { type ArrivedBlock, overlap } from './chains.ts';
+import type { RowTimes } from './first-times.ts';
 import type { FrontCheck } from './front-check.ts';
-import type { ScanStats } from './scan-stats.ts';
+import { newScanStats, type ScanStats } from './scan-stats.ts';
 import type { BlockRef, ScanUnit, StoredBlockRef } from './units.ts';
 
 export interface OpenBlock {
@@ -76,6 +77,21 @@ export class BlockSource {
       duplicates: deletedRows(columns, unit.labels, compiled, duplicates),
       sequence,
     }));
+  }
+
+  /**
+   * The times of a unit's rows, if they are at hand at little cost and each of them counts; null if not, or if the block
+   * is damaged, which is counted when it is opened. Throws ObjectStoreError.
+   */
+  async timesOf({ blocks, others, deletes }: ScanUnit): Promise<RowTimes | null> {
+    const [ref] = blocks;
+    if (ref === undefined || blocks.length > 1 || others !== undefined || deletes !== undefined) return null;
+    if (ref.kind === 'head') {
+      const { ascending, baseNs, offsetsNs, rowCount } = ref.head;
+      return ascending ? { baseNs, offsetsNs: offsetsNs.subarray(0, rowCount) } : null;
+    }
+    this.#memory.reset();
+    return this.#columns(ref, TIMES, newScanStats(), true);
   }
 
   #compiled(rule: DeleteRule): CompiledDelete {
@@ -247,15 +263,14 @@ function isDamage(error: unknown): boolean {
   return error instanceof CorruptBlockError;
 }
 
-/** The first row at or after `ns`; `rowCount` when there is none. */
-export function firstRowAtOrAfter(columns: BlockColumns, ns: bigint): number {
-  const relative = ns - columns.baseNs;
-  const offsets = columns.offsetsNs;
+/** The first row at or after `ns`; the number of rows when there is none. */
+export function firstRowAtOrAfter({ baseNs, offsetsNs: offsets }: RowTimes, ns: bigint): number {
+  const relative = ns - baseNs;
   if (relative <= BigInt(Number.MIN_SAFE_INTEGER)) return 0;
-  if (relative >= BigInt(Number.MAX_SAFE_INTEGER)) return columns.rowCount;
+  if (relative >= BigInt(Number.MAX_SAFE_INTEGER)) return offsets.length;
   const target = Number(relative);
   let low = 0;
-  let high = columns.rowCount;
+  let high = offsets.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (offsets[middle]! < target) low = middle + 1;

@@ -2,6 +2,7 @@ import { LogCollector, type LogPartial } from '../../logql/aggregate/index.ts';
 import type { LogPlan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-source.ts';
+import { FirstTimes } from './first-times.ts';
 import { FrontCheck } from './front-check.ts';
 import { ScanCancelledError } from './messages.ts';
 import type { ScanStats } from './scan-stats.ts';
@@ -39,7 +40,7 @@ export class LogScan {
       this.#check = FrontCheck.of(this.#pipeline);
     }
     const pipeline = this.#pipeline;
-    const collector = new LogCollector(this.#plan, beyondNs);
+    const collector = new LogCollector(this.#plan, await this.#lastOf(units, beyondNs, source));
     const wanted = { lines: true, metadata: pipeline.needsMetadata };
     for (const unit of units) {
       // Bounds of the whole unit, against what is already known to be out of reach.
@@ -54,6 +55,27 @@ export class LogScan {
     const partial = collector.partial(pipeline.groups);
     const tenant = this.#tenant;
     return tenant === null ? partial : { ...partial, groups: partial.groups.map((g) => groupWithTenant(g, tenant)) };
+  }
+
+  /**
+   * `beyondNs`, or a better bound, where that follows from times alone, because no stage drops a row: labels and lines are
+   * then made of few rows that are not in the answer.
+   */
+  async #lastOf(units: readonly ScanUnit[], beyondNs: bigint | null, source: BlockSource): Promise<bigint | null> {
+    const { stages, limit, intervalNs, direction, startNs, endNs } = this.#plan;
+    if (stages.length > 0 || intervalNs > 0n || limit === 0 || units.length === 1) return beyondNs;
+    const first = new FirstTimes(limit, direction);
+    const backward = direction === 'backward';
+    let last = beyondNs;
+    for (const unit of units) {
+      if (last !== null && (backward ? unit.maxNs < last : unit.minNs > last)) break;
+      const times = await source.timesOf(unit);
+      if (times === null) continue;
+      first.add(times, firstRowAtOrAfter(times, startNs), firstRowAtOrAfter(times, endNs));
+      const own = first.lastNs;
+      if (own !== null && (last === null || (backward ? own > last : own < last))) last = own;
+    }
+    return last;
   }
 
   /**
