@@ -5,6 +5,7 @@ import type { RangeOp } from '../syntax/ast.ts';
 import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
 import { PipelineError } from './errors.ts';
 import { buffersOf, type PackedLabelSets, packGroups, packLabelSets } from './packed-labels.ts';
+import { runsOf } from './sample-runs.ts';
 import { SampleStore } from './sample-store.ts';
 import { WindowGrid } from './window-grid.ts';
 
@@ -29,15 +30,16 @@ export interface AccumulatorPartial {
   readonly kind: AccumulationKind;
   /** Label sets of the groups that have samples; `groupIndexes` point into it. */
   readonly groups: PackedLabelSets;
+  /** Of each cell; where samples are kept, of each run of them (`SampleRuns`). */
   readonly groupIndexes: Uint32Array;
   readonly buckets: Uint32Array;
-  /** Cells: number of samples. Empty for samples. */
+  /** Samples in the cell or run. */
   readonly counts: Float64Array;
-  /** Cells: column a. Samples: values. */
+  /** Cells: column a. Samples: the value of each. */
   readonly a: Float64Array;
-  /** Cells: column b. Timed samples: ns after the lower end of the first window. */
+  /** Cells: column b. Timed samples: of each the ns after the lower end of the first window. */
   readonly b: Float64Array;
-  /** Cells: column c. Timed samples: sequence of the block. */
+  /** Cells: column c. Timed samples: of each the sequence of its block. */
   readonly c: Float64Array;
 }
 
@@ -278,23 +280,20 @@ export class RangeAccumulator {
   }
 
   #samplePartial(samples: SampleStore, sets: PackedLabelSets, order: Uint32Array): AccumulatorPartial {
-    const n = samples.length;
     const setOf = new Uint32Array(samples.groupCount);
     order.forEach((group, set) => {
       setOf[group] = set;
     });
-    const groupIndexes = new Uint32Array(n);
-    for (let i = 0; i < n; i++) groupIndexes[i] = setOf[samples.groups[i]!]!;
-    const isTimed = this.kind === 'timed_samples';
+    const runs = runsOf(samples, setOf, order.length, this.#grid.bucketCount);
     return {
       kind: this.kind,
       groups: sets,
-      groupIndexes,
-      buckets: samples.buckets.slice(0, n),
-      counts: new Float64Array(0),
-      a: samples.values.slice(0, n),
-      b: samples.times.slice(0, isTimed ? n : 0),
-      c: samples.sequences.slice(0, isTimed ? n : 0),
+      groupIndexes: runs.sets,
+      buckets: runs.buckets,
+      counts: runs.counts,
+      a: runs.values,
+      b: runs.times,
+      c: runs.sequences,
     };
   }
 }

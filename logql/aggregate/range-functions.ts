@@ -10,6 +10,10 @@ export function quantile(q: number, values: Float64Array): number {
   const rank = q * (values.length - 1);
   const lower = Math.floor(rank);
   const weight = rank - lower;
+  if (values.length - lower <= MAX_LARGEST) {
+    const [low, high = low] = largest(values, values.length - lower);
+    return low! * (1 - weight) + high! * weight;
+  }
   const nans = moveNaNsFirst(values);
   if (lower < nans) return Number.NaN;
   select(values, nans, lower);
@@ -18,6 +22,32 @@ export function quantile(q: number, values: Float64Array): number {
   let high = values[Math.min(lower + 1, values.length - 1)]!;
   for (let i = lower + 2; i < values.length; i++) if (values[i]! < high) high = values[i]!;
   return low * (1 - weight) + high * weight;
+}
+
+/** So few of the largest values are found faster by keeping them than by moving all. */
+const MAX_LARGEST = 64;
+const kept = new Float64Array(MAX_LARGEST);
+
+/** The two lowest of the `count` largest values, or the only one; NaN counts as the lowest of all. */
+function largest(values: Float64Array, count: number): number[] {
+  let length = 0;
+  let least = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (length === count ? !(value > least) : Number.isNaN(value)) continue;
+    let at: number;
+    if (length < count) {
+      at = length++;
+      for (; at > 0 && kept[at - 1]! > value; at--) kept[at] = kept[at - 1]!;
+    } else {
+      at = 0;
+      for (; at + 1 < length && kept[at + 1]! < value; at++) kept[at] = kept[at + 1]!;
+    }
+    kept[at] = value;
+    if (length === count) least = kept[0]!;
+  }
+  if (length < count) return [Number.NaN];
+  return count === 1 ? [kept[0]!] : [kept[0]!, kept[1]!];
 }
 
 function moveNaNsFirst(values: Float64Array): number {

@@ -4,6 +4,7 @@ import type { Matcher } from '../syntax/ast.ts';
 import { type CellColumns, CellStore } from './cell-store.ts';
 import { isEmpty, type Matrix, newSeries, type Series, withLabel } from './matrix.ts';
 import { MergedGroups } from './merged-groups.ts';
+import { MergedSamples } from './merged-samples.ts';
 import {
   type AccumulationKind,
   type AccumulatorBounds,
@@ -12,7 +13,6 @@ import {
   defaultBounds,
 } from './range-accumulator.ts';
 import { counterRate, quantile } from './range-functions.ts';
-import { SampleStore } from './sample-store.ts';
 import { SlidingWindows } from './sliding-windows.ts';
 import { VectorOfGroups } from './vector-of-groups.ts';
 import { WindowGrid } from './window-grid.ts';
@@ -25,7 +25,7 @@ export class RangeMerger {
   readonly #kind: AccumulationKind;
   readonly #grid: WindowGrid;
   readonly #cells: CellStore | null;
-  readonly #samples: SampleStore | null;
+  readonly #samples: MergedSamples | null;
   readonly #groups = new MergedGroups();
 
   constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
@@ -34,7 +34,7 @@ export class RangeMerger {
     this.#grid = new WindowGrid(scan.times, scan.rangeNs, scan.offsetNs);
     if (this.#kind === 'samples' || this.#kind === 'timed_samples') {
       this.#cells = null;
-      this.#samples = new SampleStore(this.#kind === 'timed_samples', bounds.maxSamples);
+      this.#samples = new MergedSamples(bounds.maxSamples);
     } else {
       this.#cells = new CellStore(this.#kind, this.#grid.bucketCount, bounds.maxCells);
       this.#samples = null;
@@ -45,17 +45,14 @@ export class RangeMerger {
   add(partial: AccumulatorPartial): void {
     if (partial.kind !== this.#kind) throw new TypeError(`a partial of ${partial.kind} met a scan of ${this.#kind}`);
     const groups = this.#groups.numbersOf(partial.groups);
-    const { groupIndexes, buckets } = partial;
-    if (this.#cells !== null) {
-      for (let i = 0; i < groupIndexes.length; i++) {
-        this.#cells.merge(this.#cells.cell(groups[groupIndexes[i]!]!, buckets[i]!), partial, i);
-      }
+    const cells = this.#cells;
+    if (cells === null) {
+      this.#samples!.add(partial, groups);
       return;
     }
-    const samples = this.#samples!;
-    const { a, b, c } = partial;
+    const { groupIndexes, buckets } = partial;
     for (let i = 0; i < groupIndexes.length; i++) {
-      samples.add(groups[groupIndexes[i]!]!, buckets[i]!, a[i]!, b[i] ?? 0, c[i] ?? 0);
+      cells.merge(cells.cell(groups[groupIndexes[i]!]!, buckets[i]!), partial, i);
     }
   }
 
@@ -122,35 +119,37 @@ export class RangeMerger {
     return isEmpty(series) ? [] : [series];
   }
 
-  #evaluateSamples(samples: SampleStore): Series[] {
-    const order = samplesInOrder(samples, this.#groups.length, this.#grid.bucketCount);
-    const values = gather(samples.values, order);
-    const buckets = gather(samples.buckets, order);
-    const times = this.#kind === 'timed_samples' ? gather(samples.times, order) : null;
+  #evaluateSamples(samples: MergedSamples): Series[] {
+    const { windowCount, bucketCount, stride, perWindow } = this.#grid;
     const rangeSeconds = Number(this.#scan.rangeNs) / 1e9;
+    const q = this.#scan.parameter ?? Number.NaN;
+    const isTimed = this.#kind === 'timed_samples';
     const result: Series[] = [];
-    for (let from = 0; from < order.length; ) {
-      const group = samples.groups[order[from]!]!;
-      let to = from + 1;
-      while (to < order.length && samples.groups[order[to]!] === group) to++;
-      const series = newSeries(this.#groups.labelsOf(group), this.#grid.windowCount);
-      let low = from;
-      let high = from;
-      for (let w = 0; w < this.#grid.windowCount; w++) {
-        const firstBucket = w * this.#grid.stride;
-        while (low < to && buckets[low]! < firstBucket) low++;
+    let scratch = new Float64Array(1024);
+    samples.forEachGroup(this.#groups.length, bucketCount, (group, runs, end) => {
+      const series = newSeries(this.#groups.labelsOf(group), windowCount);
+      const { values, times } = samples;
+      let low = 0;
+      let high = 0;
+      for (let w = 0; w < windowCount; w++) {
+        const firstBucket = w * stride;
+        while (low < runs.length && runs[low]!.bucket < firstBucket) low++;
         if (high < low) high = low;
-        while (high < to && buckets[high]! < firstBucket + this.#grid.perWindow) high++;
+        while (high < runs.length && runs[high]!.bucket < firstBucket + perWindow) high++;
         if (low === high) continue;
+        const from = runs[low]!.start;
+        const to = high < runs.length ? runs[high]!.start : end;
         series.present[w] = 1;
-        series.values[w] =
-          times === null
-            ? quantile(this.#scan.parameter ?? Number.NaN, values.slice(low, high))
-            : counterRate(values, times, low, high, rangeSeconds);
+        if (isTimed) {
+          series.values[w] = counterRate(values, times, from, to, rangeSeconds);
+          continue;
+        }
+        if (scratch.length < to - from) scratch = new Float64Array(2 * (to - from));
+        scratch.set(values.subarray(from, to)); // `quantile` reorders them
+        series.values[w] = quantile(q, scratch.subarray(0, to - from));
       }
       if (!isEmpty(series)) result.push(series);
-      from = to;
-    }
+    });
     return result;
   }
 }
@@ -218,45 +217,4 @@ function cellValue(scan: RangeScan): (cells: CellColumns, i: number) => number {
     default:
       return scan.op satisfies never;
   }
-}
-
-/** Sample numbers by group and bucket; where times matter also by time and arrival, which else make no difference. */
-function samplesInOrder(samples: SampleStore, groupCount: number, bucketCount: number): Uint32Array {
-  const { groups, buckets, times, sequences, length } = samples;
-  const byBucket = placesBy(buckets, length, bucketCount);
-  const byGroup = placesBy(groups, length, groupCount);
-  const inBuckets = new Uint32Array(length);
-  for (let i = 0; i < length; i++) inBuckets[byBucket[buckets[i]!]!++] = i;
-  const order = new Uint32Array(length);
-  for (let i = 0; i < length; i++) {
-    const sample = inBuckets[i]!;
-    order[byGroup[groups[sample]!]!++] = sample;
-  }
-  if (times.length === 0) return order;
-
-  const compare = (x: number, y: number): number => times[x]! - times[y]! || sequences[x]! - sequences[y]! || x - y;
-  for (let from = 0; from < length; ) {
-    const first = order[from]!;
-    let to = from + 1;
-    while (to < length && groups[order[to]!] === groups[first] && buckets[order[to]!] === buckets[first]) to++;
-    const members = order.subarray(from, to);
-    // Blocks mostly come in order of time.
-    if (!members.every((sample, i) => i === 0 || compare(members[i - 1]!, sample) <= 0)) members.sort(compare);
-    from = to;
-  }
-  return order;
-}
-
-function gather<T extends Float64Array | Uint32Array>(column: T, order: Uint32Array): T {
-  const gathered = column.slice(0, order.length) as T;
-  for (let i = 0; i < order.length; i++) gathered[i] = column[order[i]!]!;
-  return gathered;
-}
-
-/** Per number below `bound`, where its first one stands once `keys` are sorted. */
-function placesBy(keys: Uint32Array, length: number, bound: number): Uint32Array {
-  const places = new Uint32Array(bound + 1);
-  for (let i = 0; i < length; i++) places[keys[i]! + 1]!++;
-  for (let k = 0; k < bound; k++) places[k + 1]! += places[k]!;
-  return places;
 }

@@ -184,8 +184,8 @@ function seriesOfScanAreAnswer({ root, scans }: MetricPlan): boolean {
 function valuesOf(plan: MetricPlan, partials: readonly (readonly AccumulatorPartial[])[]): number {
   let sum = 0;
   plan.scans.forEach((scan, i) => {
-    for (const { groups, groupIndexes } of partials[i]!) {
-      sum += Math.max(setCount(groups) * scan.times.count, groupIndexes.length);
+    for (const { groups, groupIndexes, a } of partials[i]!) {
+      sum += Math.max(setCount(groups) * scan.times.count, groupIndexes.length, a.length);
     }
   });
   return sum;
