@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { EncodedBlock } from '../../storage/block/types.ts';
-import { BlockMemory, shareBlock } from './block-memory.ts';
+import { BlockMemory } from './block-memory.ts';
 
 const MB = 1 << 20;
 const stats = { minNs: 0n, maxNs: 0n, rowCount: 1, lineBytes: 0, metadataBytes: 0, encodedBytes: 0 };
@@ -35,15 +35,31 @@ describe('memory of encoded blocks', () => {
     assert.equal(memory.idleBytes, 0);
   });
 
-  it('never uses a page again that somebody may still read', () => {
+  it('uses a page again only when nobody reads it any more, whoever is done first', () => {
     const memory = new BlockMemory(16 * MB);
     const kept = memory.keep(block(400_000, 1));
-    const { bytes } = shareBlock(kept);
+    kept.page.hold();
+    kept.page.hold();
     memory.keep(block(400_000, 2));
+    kept.page.letGo();
     memory.release(kept);
     assert.equal(memory.idleBytes, 0);
-    assert.notEqual(memory.keep(block(400_000, 3)).bytes.buffer, bytes.buffer);
-    assert.ok(isFilledWith(bytes, 400_000, 1));
+    assert.notEqual(memory.keep(block(400_000, 3)).bytes.buffer, kept.bytes.buffer);
+    assert.ok(isFilledWith(kept.bytes, 400_000, 1));
+    kept.page.letGo();
+    assert.equal(memory.idleBytes, MB / 2);
+    assert.equal(memory.keep(block(400_000, 4)).bytes.buffer, kept.bytes.buffer);
+  });
+
+  it('goes on with a page that was read while it had blocks', () => {
+    const memory = new BlockMemory(16 * MB);
+    const kept = memory.keep(block(400_000, 1));
+    memory.keep(block(400_000, 2));
+    kept.page.hold();
+    kept.page.letGo();
+    assert.equal(memory.idleBytes, 0);
+    memory.release(kept);
+    assert.equal(memory.idleBytes, MB / 2);
   });
 
   it('uses the page that is being filled again, too', () => {

@@ -7,24 +7,36 @@ import type { EncodedBlock } from '../../storage/block/types.ts';
  */
 const PAGE_BYTES = 512 * 1024;
 
-interface Page {
+class Page {
   readonly memory: SharedArrayBuffer;
-  used: number;
+  used = 0;
   /** Of these, not yet given back. */
-  blocks: number;
-  /** Somebody who does not say when he is done reads it: it is not used again. */
-  isShared: boolean;
+  blocks = 0;
+  #readers = 0;
+  /** Set once no block is left, for when the last reader is gone. */
+  onUnused: (() => void) | null = null;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+  }
+
+  get isRead(): boolean {
+    return this.#readers > 0;
+  }
+
+  /** A reader looks at blocks of the page until it says `letGo`, also after they were given back. */
+  hold(): void {
+    this.#readers++;
+  }
+
+  letGo(): void {
+    if (--this.#readers === 0) this.onUnused?.();
+  }
 }
 
-/** A block in a page. `bytes` and `filter` are valid until it is given back. */
+/** A block in a page. `bytes` and `filter` are valid until it is given back, and longer for those who hold the page. */
 export interface KeptBlock extends EncodedBlock {
   readonly page: Page;
-}
-
-/** The block for somebody who may read it for as long as he likes. */
-export function shareBlock({ bytes, stats, filter, page }: KeptBlock): EncodedBlock {
-  page.isShared = true;
-  return { bytes, stats, filter };
 }
 
 export class BlockMemory {
@@ -58,16 +70,21 @@ export class BlockMemory {
   }
 
   #pageFor(bytes: number): Page {
-    if (bytes > PAGE_BYTES) return newPage(new SharedArrayBuffer(bytes));
+    if (bytes > PAGE_BYTES) return new Page(new SharedArrayBuffer(bytes));
     const filling = this.#filling;
     if (filling !== null && filling.used + bytes <= PAGE_BYTES) return filling;
     if (filling?.blocks === 0) this.#reuse(filling);
-    this.#filling = newPage(this.#idle.pop() ?? new SharedArrayBuffer(PAGE_BYTES));
+    this.#filling = new Page(this.#idle.pop() ?? new SharedArrayBuffer(PAGE_BYTES));
     return this.#filling;
   }
 
-  #reuse({ memory, isShared }: Page): void {
-    if (!isShared && memory.byteLength === PAGE_BYTES && this.#idle.length < this.#maxIdle) this.#idle.push(memory);
+  #reuse(page: Page): void {
+    const { memory } = page;
+    page.onUnused = () => {
+      page.onUnused = null;
+      if (memory.byteLength === PAGE_BYTES && this.#idle.length < this.#maxIdle) this.#idle.push(memory);
+    };
+    if (!page.isRead) page.onUnused();
   }
 }
 
@@ -77,5 +94,3 @@ function copyTo(page: Page, bytes: Uint8Array): Uint8Array {
   page.used += bytes.length;
   return copy;
 }
-
-const newPage = (memory: SharedArrayBuffer): Page => ({ memory, used: 0, blocks: 0, isShared: false });

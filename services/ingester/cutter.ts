@@ -1,4 +1,5 @@
-import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
+import type { HeadRows } from '../../storage/block/index.ts';
+import type { EncodedBlock } from '../../storage/block/types.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { BlockMemory } from './block-memory.ts';
@@ -7,7 +8,7 @@ import type { Cut, Stream } from './stream.ts';
 
 /** Makes blocks of rows: sorted, without exact duplicates, compressed. A worker pool, or the same in place. */
 export interface BlockEncoder {
-  encode(head: HeadColumns): Promise<EncodedBlock[]>;
+  encode(head: HeadRows): Promise<EncodedBlock[]>;
 }
 
 /** Memory of rows that are not in the object store. */
@@ -114,7 +115,7 @@ export class Cutter {
       for (let failures = 0; ; failures++) {
         try {
           const started = performance.now();
-          const encoded = await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.columns())));
+          const encoded = await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.pieces())));
           const blocks = encoded.flat().map((block) => this.#blocks.keep(block));
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const encodedBytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodePushBatch, encodePushBatch } from '../rpc/push-batch.ts';
 import { formatGoTime, formatRfc3339Seconds } from './go-time.ts';
+import { HeadMemory } from './head-memory.ts';
 import { describeRefusals, formatByteSize, judge, type OrderRules } from './order.ts';
 import { Stream } from './stream.ts';
 import { streamRows, type TestRow } from './testdata/fixture.ts';
@@ -28,7 +29,7 @@ const rulesOf = (overrides: Partial<OrderRules> = {}): OrderRules => ({
 
 /** Pushes batch after batch; per batch the accepted rows (null: all) and the answer's text. */
 function pushAll(batches: readonly (readonly TestRow[])[], overrides: Partial<OrderRules> = {}, maxListed = 10) {
-  const stream = new Stream([['app', 'a']], LABELS);
+  const stream = new Stream([['app', 'a']], LABELS, new HeadMemory(0));
   const rules = rulesOf(overrides);
   return batches.map((rows) => {
     const batch = batchOf(rows);
@@ -122,7 +123,7 @@ describe('order of rows in a stream', () => {
   });
 
   it('knows the last row also after it was cut', () => {
-    const stream = new Stream([['app', 'a']], LABELS);
+    const stream = new Stream([['app', 'a']], LABELS, new HeadMemory(0));
     const batch = batchOf([
       [T0, 'a'],
       [T0 + 1n, 'b', { k: 'v' }],

@@ -24,7 +24,7 @@ import { RECORD_PUSH, StoredMarks } from './marks.ts';
 import { type IngesterMetrics, ingesterMetrics } from './metrics.ts';
 import { describeRefusals, judge, type RefusalReason, type Verdict } from './order.ts';
 import { isBefore, noSchema, OldestRows } from './schema-start.ts';
-import type { Stream } from './stream.ts';
+import { copyOfRecent, type Held, type Stream } from './stream.ts';
 import { Tenant } from './tenant.ts';
 
 export type DiscardReason = RefusalReason | 'stream_limit';
@@ -74,8 +74,8 @@ const NS_PER_MS = 1_000_000;
 const LARGE_PUSH_BYTES = 64 * 1024;
 /** A head that is worth cutting to make room. */
 const LARGE_HEAD_BYTES = 96 * 1024;
-/** Memory that heads hand on to each other, those that are being encoded among them, in relation to that of open heads. */
-const HEAD_MEMORY_SHARE = 1.5;
+/** Memory that may wait for the next head, in relation to that of open heads. */
+const IDLE_HEAD_MEMORY_SHARE = 0.25;
 
 /**
  * Takes rows in, holds them in memory and in the write-ahead log, and brings them to the object store.
@@ -109,7 +109,7 @@ export class Ingester implements IngesterClient {
     this.id = options.id;
     this.#options = options;
     this.#metrics = ingesterMetrics(options.registry);
-    this.#headMemory = new HeadMemory(HEAD_MEMORY_SHARE * options.config.maxHeadBytes);
+    this.#headMemory = new HeadMemory(IDLE_HEAD_MEMORY_SHARE * options.config.maxHeadBytes);
     this.#cutter = new Cutter({
       encoder: options.encoder,
       blocks: new BlockMemory(options.config.segmentBytes),
@@ -181,11 +181,10 @@ export class Ingester implements IngesterClient {
       this.#flusher!.wake();
       throw new PushRejectedError(503, 'too many rows wait for the object store; try again later');
     }
-    const batch = decodePushBatch(bytes);
     let applied: Applied | null = null;
     try {
       wal.assertWritable(bytes.length);
-      applied = this.#apply(wal, bytes, batch.tenant, batch.streams);
+      applied = this.#apply(wal, bytes);
       await Promise.all(applied.written);
     } catch (error: unknown) {
       if (!(error instanceof WalUnavailableError)) throw error;
@@ -198,14 +197,24 @@ export class Ingester implements IngesterClient {
   }
 
   /** The view is taken in the tick of the call, as those of the questions below are. */
-  async recent({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly RecentStream[]> {
+  async recent({ tenant, matchers, startNs, endNs, lease }: RecentRequest): Promise<readonly RecentStream[]> {
     this.#assertReadable();
     const found: RecentStream[] = [];
+    const held: Held[] = [];
     for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
-      const recent = stream.recent(startNs, endNs);
+      const recent = stream.recent(startNs, endNs, held);
       if (recent !== null) found.push(recent);
     }
-    return found;
+    const letGo = (): void => {
+      for (const one of held) one.letGo();
+    };
+    if (lease !== undefined) {
+      lease.onEnd(letGo);
+      return found;
+    }
+    const copies = found.map(copyOfRecent);
+    letGo();
+    return copies;
   }
 
   async series({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly Labels[]> {
@@ -300,7 +309,9 @@ export class Ingester implements IngesterClient {
     if (!this.isReadable) throw new NotReadableError();
   }
 
-  #apply(wal: Wal, bytes: Uint8Array, tenantId: string, streams: readonly StreamBatch[]): Applied {
+  /** Views of the push are seen here only: what lived while the log is written would outlive its generation. */
+  #apply(wal: Wal, bytes: Uint8Array): Applied {
+    const { tenant: tenantId, streams } = decodePushBatch(bytes);
     const tenant = this.#tenant(tenantId);
     const touched: Stream[] = [];
     const kept: { batch: StreamBatch; rows: Uint32Array | null }[] = [];

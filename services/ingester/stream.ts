@@ -1,10 +1,11 @@
 import type { Labels } from '../../logql/labels.ts';
-import type { BlockStats, EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
+import { columnsOfHead, type HeadRows } from '../../storage/block/index.ts';
+import type { BlockStats, EncodedBlock } from '../../storage/block/types.ts';
 import type { RecentFigures, RecentStream } from '../rpc/ingester.ts';
 import type { StreamBatch } from '../rpc/push-batch.ts';
-import { type KeptBlock, shareBlock } from './block-memory.ts';
+import type { KeptBlock } from './block-memory.ts';
 import { Head } from './head.ts';
-import { type HeadMemory, noHeadMemory } from './head-memory.ts';
+import type { HeadMemory } from './head-memory.ts';
 import type { StreamOrder } from './order.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -25,9 +26,12 @@ export interface Cut {
   readonly createdMs: number;
 }
 
-type Sized = Pick<BlockStats, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes' | 'metadataBytes'>;
+/** What is read by somebody, who says when he is done. */
+export interface Held {
+  letGo(): void;
+}
 
-const EXPECTED_LINE_BYTES = 100;
+type Sized = Pick<BlockStats, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes' | 'metadataBytes'>;
 
 /**
  * One stream in memory: open heads that take rows, and cuts on their way to the object store. Rows leave in the order in
@@ -57,7 +61,7 @@ export class Stream implements StreamOrder {
 
   readonly #memory: HeadMemory;
 
-  constructor(labels: Labels, text: string, memory: HeadMemory = noHeadMemory) {
+  constructor(labels: Labels, text: string, memory: HeadMemory) {
     this.labels = labels;
     this.text = text;
     this.#memory = memory;
@@ -97,8 +101,7 @@ export class Stream implements StreamOrder {
   }
 
   isLast(batch: StreamBatch, row: number, lineStart: number): boolean {
-    const head = this.#heads.at(-1)?.columns();
-    const [line, metadata] = head ? lastRowOf(head) : [this.#lastLine, this.#lastMetadata];
+    const [line, metadata] = this.#heads.at(-1)?.lastRow() ?? [this.#lastLine, this.#lastMetadata];
     if (line === null || metadata === null) return false;
     const set = batch.metaIndexes[row]!;
     const setStart = set < 2 ? 0 : batch.metaEnds[set - 2]!;
@@ -162,7 +165,7 @@ export class Stream implements StreamOrder {
   cut(): Cut | null {
     if (this.#heads.length === 0) return null;
     const heads = this.#heads;
-    const [line, metadata] = lastRowOf(heads.at(-1)!.columns());
+    const [line, metadata] = heads.at(-1)!.lastRow();
     this.#lastLine = Buffer.from(line);
     this.#lastMetadata = Buffer.from(metadata);
     const cut: Cut = {
@@ -184,18 +187,31 @@ export class Stream implements StreamOrder {
     return cut;
   }
 
-  /** A consistent view of the rows that may lie in the range; null without any. */
-  recent(startNs: bigint, endNs: bigint): RecentStream | null {
+  /**
+   * A consistent view of the rows that may lie in the range; null without any. What it shows is held until all that it
+   * adds to `held` is let go of.
+   */
+  recent(startNs: bigint, endNs: bigint, held: Held[]): RecentStream | null {
     const blocks: EncodedBlock[] = [];
-    const heads: HeadColumns[] = [];
+    const heads: HeadRows[] = [];
+    const show = (head: Head): void => {
+      head.hold();
+      held.push(head);
+      heads.push(head.pieces());
+    };
     for (const cut of this.cuts) {
       if (cut.minNs > endNs || cut.maxNs < startNs) continue;
-      if (cut.blocks === null) heads.push(...cut.heads!.map((head) => head.sharedColumns()));
-      else
-        for (const block of cut.blocks)
-          if (block.stats.minNs <= endNs && block.stats.maxNs >= startNs) blocks.push(shareBlock(block));
+      if (cut.blocks === null) for (const head of cut.heads!) show(head);
+      else {
+        for (const block of cut.blocks) {
+          if (block.stats.minNs > endNs || block.stats.maxNs < startNs) continue;
+          block.page.hold();
+          held.push(block.page);
+          blocks.push(block);
+        }
+      }
     }
-    for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) heads.push(head.sharedColumns());
+    for (const head of this.#heads) if (head.minNs <= endNs && head.maxNs >= startNs) show(head);
     return blocks.length + heads.length === 0 ? null : { labels: this.labels, blocks, heads };
   }
 
@@ -234,16 +250,9 @@ export class Stream implements StreamOrder {
       head.append(batch, from, to, lineStart, lineEnd);
       return;
     }
-    const room = Math.max(bytes, this.#expectedBytes >> 1);
-    const base = batch.baseNs + BigInt(min);
-    const next = new Head(
-      base,
-      Math.max(to - from, Math.ceil((this.#expectedBytes >> 1) / EXPECTED_LINE_BYTES)),
-      room,
-      this.#memory,
-    );
+    const next = new Head(batch.baseNs + BigInt(min), this.#expectedBytes, this.#memory);
     if (to - from === 1 || next.fits(batch.baseNs, min, max, bytes)) {
-      this.#heads.push(next);
+      this.#heads = [...this.#heads, next];
       next.append(batch, from, to, lineStart, lineEnd);
       return;
     }
@@ -268,16 +277,9 @@ export class Stream implements StreamOrder {
   }
 }
 
-function lastRowOf(head: HeadColumns): [line: Buffer, metadata: Buffer] {
-  const row = head.rowCount - 1;
-  const lineStart = row === 0 ? 0 : head.lineEnds[row - 1]!;
-  const set = head.metaIndexes[row]!;
-  const setStart = set < 2 ? 0 : head.metaEnds[set - 2]!;
-  return [
-    view(head.bytes, lineStart, head.lineEnds[row]!),
-    view(head.metaBytes, setStart, set === 0 ? setStart : head.metaEnds[set - 1]!),
-  ];
-}
-
-const view = (bytes: Uint8Array, start: number, end: number): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+/** For who looks at it for as long as he likes. */
+export const copyOfRecent = ({ labels, blocks, heads }: RecentStream): RecentStream => ({
+  labels,
+  blocks: blocks.map(({ bytes, stats, filter }) => ({ bytes: bytes.slice(), stats, filter: filter.slice() })),
+  heads: heads.map((head) => columnsOfHead(head)),
+});

@@ -11,6 +11,7 @@ import { checkStages } from '../../logql/stages/index.ts';
 import type { Matcher, Stage } from '../../logql/syntax/ast.ts';
 import { parseQuery, printExpr } from '../../logql/syntax/index.ts';
 import type { Tenants } from '../http/types.ts';
+import { ReadLease } from '../rpc/read-lease.ts';
 import { type SelectedStream, type Selection, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
 
@@ -81,10 +82,12 @@ async function selectionFigures(
   sources: Sources,
   signal: AbortSignal | undefined,
 ): Promise<SelectionFigures> {
+  using lease = new ReadLease();
+  const reader = { lease, signal };
   const everywhen = { ...selection, startNs: INT64_MIN, endNs: INT64_MAX };
-  const considered = countBlocks(await selectStreams(sources, everywhen, new QueryStats(), signal));
-  const inTime = countBlocks(await selectStreams(sources, selection, new QueryStats(), signal));
-  const streams = await selectStreams(sources, { ...selection, condition }, new QueryStats(), signal);
+  const considered = countBlocks(await selectStreams(sources, everywhen, new QueryStats(), reader));
+  const inTime = countBlocks(await selectStreams(sources, selection, new QueryStats(), reader));
+  const streams = await selectStreams(sources, { ...selection, condition }, new QueryStats(), reader);
   const blocks = streams.flatMap((stream) => stream.blocks);
   const stored = blocks.filter(({ kind }) => kind === 'stored').length;
   return {

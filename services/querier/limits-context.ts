@@ -3,6 +3,7 @@ import type { Matcher } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import { parseRfc3339Ns } from '../../logql/units/rfc3339.ts';
 import type { Tenants } from '../http/types.ts';
+import { ReadLease } from '../rpc/read-lease.ts';
 import { bytesOf } from './byte-limits.ts';
 import { RequestLimitsError } from './request-limits.ts';
 import { type Sources, selectStreams } from './select.ts';
@@ -31,9 +32,10 @@ export async function contextBytes(
   const endNs = parseRfc3339Ns(to);
   if (expr === '' || startNs === null || endNs === null) return 0;
   let bytes = 0;
+  using lease = new ReadLease();
   for (const { matchers, startNs: start, endNs: end } of readsOf(expr, startNs, endNs)) {
     const selection = { tenants, matchers, tenantMatchers: 'choose' as const, startNs: start, endNs: end };
-    bytes += bytesOf(await selectStreams(sources, selection, new QueryStats(), signal));
+    bytes += bytesOf(await selectStreams(sources, selection, new QueryStats(), { lease, signal }));
   }
   return bytes;
 }

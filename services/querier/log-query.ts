@@ -6,7 +6,7 @@ import type { Tenants } from '../http/types.ts';
 import type { LogEntry } from './log-response.ts';
 import type { Bounds, Direction } from './params.ts';
 import { JOB_UNITS, type ScanSession } from './scan-session.ts';
-import { type Sources, selectStreams } from './select.ts';
+import { type Reader, type Sources, selectStreams } from './select.ts';
 import type { QueryStats } from './stats.ts';
 
 /** Rows of the first jobs of a query: where the limit is reached soon, little is read for nothing. */
@@ -41,7 +41,7 @@ export async function runLogQuery(
 ): Promise<readonly LogEntry[]> {
   const { startNs, endNs, intervalNs, periodNs, limit, direction } = params;
   if (startNs >= endNs) return [];
-  const units = await unitsOfLog(sources, expr, params, tenants, stats, session.signal);
+  const units = await unitsOfLog(sources, expr, params, tenants, stats, session);
   onSelected?.(units);
   const plan = planQuery(expr, {
     startNs,
@@ -63,7 +63,7 @@ export async function unitsOfLog(
   { startNs, endNs }: Bounds,
   tenants: Tenants,
   stats: QueryStats,
-  signal?: AbortSignal,
+  reader: Reader,
 ): Promise<ScanUnit[]> {
   if (startNs >= endNs) return [];
   const selection = {
@@ -74,7 +74,7 @@ export async function unitsOfLog(
     endNs: endNs - 1n,
     condition: conditionOf(expr.stages),
   };
-  const streams = await selectStreams(sources, selection, stats, signal);
+  const streams = await selectStreams(sources, selection, stats, reader);
   return streams.flatMap((stream) =>
     groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes, PIECE_BYTES),
   );

@@ -118,7 +118,7 @@ export class QuerierParts implements PartRunner {
     const fingerprint = this.#watched(part.wantsFingerprint, part, context);
     await fingerprint.before;
     const result = await this.#querier.run(timeoutMs, context, stats, async (session) => {
-      const units = await this.#querier.unitsOf(plan, context.tenants, stats, session.signal);
+      const units = await this.#querier.unitsOf(plan, context.tenants, stats, session);
       const partials = await session.scanMetric(plan, units, part.maxSeries);
       return session.evaluate(plan, partials, part.maxSeries);
     });
@@ -130,11 +130,13 @@ export class QuerierParts implements PartRunner {
   async bytes(whole: WholeRange, { context, timeoutMs }: PartAsker): Promise<BytesAnswer> {
     const expr = parseQuery(whole.query);
     const stats = new QueryStats();
-    return this.#querier.run(timeoutMs, context, stats, async ({ signal }) => {
+    return this.#querier.run(timeoutMs, context, stats, async (session) => {
       const units =
         expr.kind === 'log'
-          ? await unitsOfLog(this.#sources, expr, whole, context.tenants, stats, signal)
-          : (await this.#querier.unitsOf(metricPlan({ ...whole, splitNs: 0n }), context.tenants, stats, signal)).flat();
+          ? await unitsOfLog(this.#sources, expr, whole, context.tenants, stats, session)
+          : (
+              await this.#querier.unitsOf(metricPlan({ ...whole, splitNs: 0n }), context.tenants, stats, session)
+            ).flat();
       return { bytes: bytesOf(units), contextBytes: await this.#querier.bytesOfContext(context) };
     });
   }

@@ -31,7 +31,7 @@ import { QueryLog, type QueryRecord } from './query-log.ts';
 import { QuerySlots } from './query-slots.ts';
 import { checkRange, ignoreHeader, limitsOfAsker, limitsOfTenants } from './range-checks.ts';
 import { ScanSession } from './scan-session.ts';
-import { checkTenantMatchers, type Sources, selectStreams } from './select.ts';
+import { checkTenantMatchers, type Reader, type Sources, selectStreams } from './select.ts';
 import { QueryStats } from './stats.ts';
 import { measureStreams, type StreamSize } from './stream-sizes.ts';
 
@@ -268,7 +268,7 @@ export class Querier {
       ? { maxSeries: 0, truncate: limits.max_query_series }
       : { maxSeries: limits.max_query_series, truncate: 0 };
     let result = await this.run(limits.query_timeout, context, stats, async (session) => {
-      const units = empty ? plan.scans.map(() => []) : await this.unitsOf(plan, context.tenants, stats, session.signal);
+      const units = empty ? plan.scans.map(() => []) : await this.unitsOf(plan, context.tenants, stats, session);
       checkBytesRead(limits, bytesOf(units.flat()), await this.#wholeBytes(limits, context));
       const partials = await session.scanMetric(plan, units, maxSeries);
       return session.evaluate(plan, partials, maxSeries);
@@ -284,7 +284,7 @@ export class Querier {
   }
 
   /** What each scan of a plan would read. */
-  unitsOf(plan: MetricPlan, tenants: Tenants, stats: QueryStats, signal?: AbortSignal): Promise<ScanUnit[][]> {
+  unitsOf(plan: MetricPlan, tenants: Tenants, stats: QueryStats, reader: Reader): Promise<ScanUnit[][]> {
     return Promise.all(
       plan.scans.map(async ({ matchers, stages, readAfterNs, readUntilNs }: RangeScan) => {
         const selection = {
@@ -295,7 +295,7 @@ export class Querier {
           endNs: readUntilNs,
           condition: conditionOf(stages),
         };
-        const streams = await selectStreams(this.#options.sources, selection, stats, signal);
+        const streams = await selectStreams(this.#options.sources, selection, stats, reader);
         return streams.flatMap((stream) =>
           groupOverlapping(stream.labels, stream.blocks, stream.tenant, stream.deletes),
         );

@@ -17,11 +17,13 @@ import type {
   MetricScanResult,
   ScanLogRequest,
   ScanMetricRequest,
+  WorkerRequest,
 } from '../../storage/scan/messages.ts';
 import { addScanStats } from '../../storage/scan/scan-stats.ts';
 import type { TimeBuckets } from '../../storage/scan/time-buckets.ts';
 import type { ScanUnit } from '../../storage/scan/units.ts';
-import type { WorkerPool } from '../../storage/scan/worker-pool.ts';
+import type { WorkerPool, WorkOptions } from '../../storage/scan/worker-pool.ts';
+import { ReadLease } from '../rpc/read-lease.ts';
 import type { QueryStats } from './stats.ts';
 
 /** Rows of lines, and their bytes, that go to a worker in one job: some milliseconds of work. */
@@ -46,6 +48,8 @@ let nextSession = 1;
  * workers give up and forget what they hold for it.
  */
 export class ScanSession {
+  /** Of what the query looks at: ends when no worker works for it any more, also not in vain. */
+  readonly lease = new ReadLease();
   readonly #pool: WorkerPool;
   readonly #stats: QueryStats;
   readonly #signal: AbortSignal;
@@ -53,6 +57,9 @@ export class ScanSession {
   readonly #id = nextSession++;
   readonly #cancel = new Int32Array(new SharedArrayBuffer(4));
   readonly #stop = new AbortController();
+  /** Jobs that a worker has or may get. */
+  #jobs = 0;
+  #isOver = false;
 
   /** `signal`: the client hung up, or the query's time is over. `owner`: who takes turns with others on the workers. */
   constructor(pool: WorkerPool, stats: QueryStats, signal: AbortSignal, owner: string) {
@@ -71,6 +78,8 @@ export class ScanSession {
     Atomics.store(this.#cancel, 0, 1);
     this.#stop.abort(new Error('the query has ended'));
     this.#pool.broadcast({ kind: 'close', session: this.#id });
+    this.#isOver = true;
+    if (this.#jobs === 0) this.lease.end();
   }
 
   /** Scans units of a log query in one job. */
@@ -84,7 +93,7 @@ export class ScanSession {
       beyondNs,
     };
     this.#stats.subqueries++;
-    const result = await this.#pool.run<LogScanResult>(request, { signal: this.#signal, owner: this.#owner });
+    const result = await this.#run<LogScanResult>(request);
     addScanStats(this.#stats.scan, result.stats);
     return result.partials;
   }
@@ -115,19 +124,12 @@ export class ScanSession {
               parts: jobs[next++]!,
             };
             this.#stats.subqueries++;
-            const result = await this.#pool.run<MetricScanResult>(request, {
-              signal: this.#signal,
-              owner: this.#owner,
-              worker,
-            });
+            const result = await this.#run<MetricScanResult>(request, { worker });
             addScanStats(this.#stats.scan, result.stats);
           }
         };
         await Promise.all([drain(), drain()]); // the next job's message is there when one ends
-        return this.#pool.run<MetricFinishResult>(
-          { kind: 'finish_metric', session: this.#id },
-          { signal: this.#signal, owner: this.#owner, worker },
-        );
+        return this.#run<MetricFinishResult>({ kind: 'finish_metric', session: this.#id }, { worker });
       }),
     );
     return scans.map((_, scan) => found.flatMap((result) => result.partials[scan] ?? []));
@@ -146,7 +148,7 @@ export class ScanSession {
         const job = jobs[next++]!;
         const request: MeasureRequest = { kind: 'measure', cancel: this.#cancel, units: job, buckets };
         this.#stats.subqueries++;
-        const found = await this.#pool.run<MeasureResult>(request, { signal: this.#signal, owner: this.#owner });
+        const found = await this.#run<MeasureResult>(request);
         addScanStats(this.#stats.scan, found.stats);
         for (let i = 0; i < found.units.length; i++) {
           add(job[found.units[i]!]!, found.buckets[i]!, found.rows[i]!, found.bytes[i]!);
@@ -167,11 +169,19 @@ export class ScanSession {
       const matrices = plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
       return evaluatePlan(plan, matrices, maxSeries);
     }
-    const { result } = await this.#pool.run<MetricEvaluationResult>(
+    const { result } = await this.#run<MetricEvaluationResult>(
       { kind: 'evaluate_metric', plan, partials, maxSeries },
-      { signal: this.#signal, owner: this.#owner, transfer: partials.flat().flatMap(transferablesOf) },
+      { transfer: partials.flat().flatMap(transferablesOf) },
     );
     return result;
+  }
+
+  #run<T>(request: WorkerRequest, options: Pick<WorkOptions, 'worker' | 'transfer'> = {}): Promise<T> {
+    this.#jobs++;
+    const onLeft = () => {
+      if (--this.#jobs === 0 && this.#isOver) this.lease.end();
+    };
+    return this.#pool.run<T>(request, { ...options, signal: this.#signal, owner: this.#owner, onLeft });
   }
 }
 

@@ -8,6 +8,7 @@ import { silentLogger } from '../../storage/host/logger.ts';
 import { SegmentCatalog } from '../../storage/index/index.ts';
 import { type ObjectStore, ObjectStoreError } from '../../storage/objectstore/index.ts';
 import { defaultLimits } from '../config/limits.ts';
+import { ReadLease } from '../rpc/read-lease.ts';
 import { ingesterOf } from '../rpc/testing/ingester-of.ts';
 import { onlyIngester } from './ingester-set.ts';
 import { Metadata } from './metadata.ts';
@@ -56,7 +57,9 @@ describe('selectStreams', () => {
       ),
     };
     const selection = { tenants: federated, matchers, tenantMatchers: 'choose' as const, ...bounds };
-    await assert.rejects(selectStreams(sources, selection, new QueryStats()), { code: 'unavailable' });
+    await assert.rejects(selectStreams(sources, selection, new QueryStats(), { lease: new ReadLease() }), {
+      code: 'unavailable',
+    });
     for (let turns = 0; turns < 40; turns++) await setImmediate();
     assert.deepEqual(unhandled, []);
   });

@@ -10,6 +10,7 @@ import { TENANT_LABEL } from '../../storage/scan/tenant-label.ts';
 import { type BlockRef, headRef, memoryRef, storedRef } from '../../storage/scan/units.ts';
 import type { Tenants } from '../http/types.ts';
 import type { DeleteSource } from '../rpc/deletes.ts';
+import type { ReadLease } from '../rpc/read-lease.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import { BadRequestError } from './params.ts';
 import { selectorsOf } from './query-limits.ts';
@@ -42,6 +43,13 @@ export interface Selection {
   readonly endNs: bigint;
   /** What every row that counts satisfies; blocks that cannot have one are left out. */
   readonly condition?: RowCondition | null;
+}
+
+/** Who looks at what is selected. */
+export interface Reader {
+  /** Blocks may be looked at until it ends. */
+  readonly lease: ReadLease;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A stream that matches and where its rows lie, blocks in order of arrival. */
@@ -104,7 +112,7 @@ export async function selectStreams(
   sources: Sources,
   selection: Selection,
   stats: QueryStats,
-  signal?: AbortSignal,
+  { lease, signal }: Reader,
 ): Promise<SelectedStream[]> {
   const { tenants, startNs, endNs, condition = null } = selection;
   const test = compileFilterTest(condition);
@@ -120,7 +128,7 @@ export async function selectStreams(
       const onLeftOut = () => stats.leftOutSegments++;
       const pending = sources.deletes?.pending(tenant) ?? [];
       const deletes = pending.filter(({ rule }) => rule.startNs <= endNs && rule.endNs >= startNs);
-      const recentLists = await sources.recent.recent({ ...request, condition }, signal);
+      const recentLists = await sources.recent.recent({ ...request, condition, lease }, signal);
       const storedSeries = await sources.catalog.select({ ...request, condition, onLeftOut });
       return { tenant, storedSeries, recentLists, deletes };
     }),

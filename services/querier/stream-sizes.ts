@@ -51,7 +51,7 @@ export async function measureStreams(
   const startNs = buckets[0]!.startNs;
   const endNs = buckets[buckets.length - 1]!.endNs;
   const selection = { tenants, matchers, tenantMatchers: 'choose' as const, startNs, endNs };
-  const streams = await selectStreams(sources, selection, stats, session.signal);
+  const streams = await selectStreams(sources, selection, stats, session);
   const times = timeBuckets(buckets);
   const sizes: (StreamSize & { cells: SizeCell[] })[] = [];
   const toRead: ScanUnit[] = [];

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Labels } from '../../logql/labels.ts';
 import { RegexError } from '../../logql/regex/index.ts';
 import type { Matcher, MatchOp } from '../../logql/syntax/ast.ts';
-import type { HeadColumns } from '../../storage/block/types.ts';
+import { columnsOfHead, type HeadRows } from '../../storage/block/index.ts';
 import { ALL_TIME, batchOf, headRows, rowsOfRecent, type TestRow } from '../ingester/testdata/fixture.ts';
 import { startIngester } from '../ingester/testdata/started.ts';
 import { type IngesterClient, PushRejectedError, type RecentRequest } from './ingester.ts';
@@ -49,7 +49,7 @@ function bulk(labels: string, rows: number, length: number): Buffer {
 }
 
 /** What is in a head, whatever room its columns have. */
-const contentOf = (head: HeadColumns) => ({
+const contentOf = (head: HeadRows) => ({
   rows: headRows(head),
   ascending: head.ascending,
   size: head.metadataBytes,
@@ -206,7 +206,8 @@ describe('an ingester', () => {
       let bytes = 0;
       for (const { blocks, heads } of recent) {
         assert.equal(blocks.length, 0);
-        for (const head of heads) {
+        for (const rows of heads) {
+          const head = columnsOfHead(rows);
           assert.equal(head.rowCount, 20_000);
           assert.equal(head.offsetsNs[19_999], 19_999);
           bytes += head.lineEnds[19_999]!;
@@ -254,7 +255,7 @@ describe('an answer over gRPC', () => {
         assert.equal(filter.byteLength, filter.buffer.byteLength);
       }
       for (const head of heads) {
-        const { offsetsNs, lineEnds, metaIndexes, metaEnds, metaBytes, bytes } = head;
+        const { offsetsNs, lineEnds, metaIndexes, metaEnds, metaBytes, bytes } = columnsOfHead(head);
         const columns = [offsetsNs, lineEnds, metaIndexes, metaEnds, metaBytes, bytes];
         assert.equal(
           columns.reduce((sum, column) => sum + column.byteLength, 0),

@@ -26,6 +26,7 @@ import type { StreamPatternClient } from './patterns.ts';
 import { decodePatternRequest, encodePatterns } from './patterns-wire.ts';
 import { encodePushBatch, type StreamBatch } from './push-batch.ts';
 import { rowsOfBatch, splitIntoRuns } from './push-runs.ts';
+import { ReadLease } from './read-lease.ts';
 import { encodeRecent } from './recent-wire.ts';
 import { RpcError, toStatus } from './rpc-error.ts';
 
@@ -137,7 +138,8 @@ export class IngesterService implements GrpcService {
 
   async #recent(bytes: Buffer, send: Send, signal: AbortSignal): Promise<void> {
     const request = decodeRecentRequest(messages.recentRequest.decode(bytes));
-    const streams = await this.#options.client.recent(request, signal);
+    using lease = new ReadLease();
+    const streams = await this.#options.client.recent({ ...request, lease }, signal);
     const segments = this.#options.published(request.tenant);
     const test = compileFilterTest(request.condition ?? null);
     for (const message of encodeRecent(streams, test, segments)) await send(message);

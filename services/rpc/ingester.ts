@@ -1,8 +1,10 @@
 import type { Labels } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
-import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
+import type { HeadRows } from '../../storage/block/index.ts';
+import type { EncodedBlock } from '../../storage/block/types.ts';
 import type { StreamBatch } from './push-batch.ts';
+import type { ReadLease } from './read-lease.ts';
 
 /**
  * What the other services ask of an ingester. `services/ingester` implements it in the process; `remote-ingester.ts`
@@ -53,6 +55,8 @@ export interface RecentRequest {
    * streams stay in the answer.
    */
   readonly condition?: RowCondition | null;
+  /** How long the answer is looked at. Absent: an ingester of this process answers `recent` with a copy. */
+  readonly lease?: ReadLease;
 }
 
 /** Sums over the cut blocks and heads that overlap the time, whole as they are. */
@@ -65,13 +69,13 @@ export interface RecentFigures {
   readonly bytes: number;
 }
 
-/** A consistent view of one stream; safe to read from a worker while pushes go on. */
+/** A consistent view of one stream until the lease ends; safe to read from a worker while pushes go on. */
 export interface RecentStream {
   readonly labels: Labels;
   /** Cut blocks that are not yet in the object store, oldest cut first; only those that overlap the range. */
   readonly blocks: readonly EncodedBlock[];
   /** Rows being cut by a worker right now, and rows not yet cut, oldest first. */
-  readonly heads: readonly HeadColumns[];
+  readonly heads: readonly HeadRows[];
 }
 
 /** The ingester does not know yet what it holds: an answer would lack rows. */

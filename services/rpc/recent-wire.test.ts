@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { encodeBlocks } from '../../storage/block/index.ts';
+import { columnsOfHead, encodeBlocks, type HeadRows } from '../../storage/block/index.ts';
 import { headOf } from '../../storage/block/testing/heads.ts';
-import type { HeadColumns } from '../../storage/block/types.ts';
 import type { RecentStream } from './ingester.ts';
 import { CorruptMessageError, messages, type RecentItemMessage, toInt64 } from './ingester-messages.ts';
 import { encodeRecent, RecentDecoder, RecentTooLargeError } from './recent-wire.ts';
@@ -17,7 +16,8 @@ function decode(parts: Iterable<Buffer>, maxBytes = 64 * MB) {
 }
 
 /** What is in a head, whatever room its columns have. */
-function contentOf(head: HeadColumns) {
+function contentOf(held: HeadRows) {
+  const head = columnsOfHead(held);
   const { rowCount, baseNs, ascending, metadataBytes, metaEnds, metaBytes } = head;
   const setOf = (set: number) =>
     set === 0

@@ -1,3 +1,4 @@
+import { columnsOfHead, type HeadRows } from '../../storage/block/index.ts';
 import { isMetadataSet } from '../../storage/block/metadata-set.ts';
 import type { EncodedBlock, HeadColumns } from '../../storage/block/types.ts';
 import type { FilterTest } from '../../storage/filter/index.ts';
@@ -89,7 +90,8 @@ function blockItem({ stats, bytes, filter }: EncodedBlock): ItemAndColumns {
   return [{ block }, columns];
 }
 
-function headItem(head: HeadColumns): ItemAndColumns {
+function headItem(rows: HeadRows): ItemAndColumns {
+  const head = columnsOfHead(rows);
   const { rowCount, baseNs, ascending, metadataBytes, metaEnds } = head;
   const metaIndexes = head.metaIndexes.subarray(0, rowCount);
   // Columns have room for more than is in them.

@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer';
 import { encodeFilter } from '../filter/index.ts';
+import { type ColumnMemory, freshMemory } from './column-memory.ts';
 import { compressColumn } from './compress.ts';
 import {
   encodeBlock,
@@ -10,6 +11,7 @@ import {
   MAX_BLOCK_SPAN_NS,
   type StoredColumn,
 } from './format.ts';
+import { columnsOfHead, type HeadRows } from './head-pieces.ts';
 import { encodeMetadataColumn } from './metadata-codec.ts';
 import { MetadataCollector, type MetadataColumns } from './metadata-columns.ts';
 import { orderRows } from './order.ts';
@@ -32,9 +34,15 @@ const NO_NAME = new Uint8Array(0);
 
 /**
  * Sorts a head's rows by time and arrival, drops exact repetitions, and cuts the rest into blocks, oldest first.
- * Synchronous and heavy (about 4 ms per MB of lines): for a worker thread. The head is only read.
+ * Synchronous and heavy (about 4 ms per MB of lines): for a worker thread. The head is only read; the columns of one that
+ * comes in pieces lie in `memory`, the blocks do not.
  */
-export function encodeBlocks(head: HeadColumns, limits: BlockLimits = defaultBlockLimits): EncodedBlock[] {
+export function encodeBlocks(
+  rows: HeadRows,
+  limits: BlockLimits = defaultBlockLimits,
+  memory: ColumnMemory = freshMemory,
+): EncodedBlock[] {
+  const head = columnsOfHead(rows, memory);
   const order = orderRows(head);
   const rowCount = order ? order.length : head.rowCount;
   const { offsetsNs, lineEnds } = head;

@@ -1,6 +1,8 @@
 import { isAscii } from 'node:buffer';
 import type { BlockColumns, MetadataColumn } from '../../logql/source.ts';
+import { type ColumnMemory, freshMemory } from './column-memory.ts';
 import { gatherLines } from './encode.ts';
+import { columnsOfHead, type HeadRows } from './head-pieces.ts';
 import { MetadataCollector, type RawMetadataColumn } from './metadata-columns.ts';
 import { orderRows } from './order.ts';
 import type { WantedColumns } from './reader.ts';
@@ -8,9 +10,10 @@ import type { HeadColumns } from './types.ts';
 
 /**
  * Rows that are not yet a block, as a block would show them: in order, exact repetitions dropped. When the head is
- * ascending, `offsetsNs` and `bytes` are views of it. A head without rows gives columns without rows.
+ * ascending, `offsetsNs` and `bytes` are views of it, or lie in `memory` when it comes in pieces. A head without rows gives columns without rows.
  */
-export function headToColumns(head: HeadColumns, want: WantedColumns): BlockColumns {
+export function headToColumns(rows: HeadRows, want: WantedColumns, memory: ColumnMemory = freshMemory): BlockColumns {
+  const head = columnsOfHead(rows, memory);
   const order = orderRows(head);
   const { offsetsNs, lineEnds, baseNs } = head;
   const rowCount = order ? order.length : head.rowCount;

@@ -3,6 +3,7 @@ import {
   type BlockReader,
   blocksToCompare,
   CorruptBlockError,
+  columnsOfHead,
   headToColumns,
   markDuplicates,
   openBlock,
@@ -86,11 +87,12 @@ export class BlockSource {
   async timesOf({ blocks, others, deletes }: ScanUnit): Promise<RowTimes | null> {
     const [ref] = blocks;
     if (ref === undefined || blocks.length > 1 || others !== undefined || deletes !== undefined) return null;
-    if (ref.kind === 'head') {
-      const { ascending, baseNs, offsetsNs, rowCount } = ref.head;
-      return ascending ? { baseNs, offsetsNs: offsetsNs.subarray(0, rowCount) } : null;
-    }
     this.#memory.reset();
+    if (ref.kind === 'head') {
+      if (!ref.head.ascending) return null;
+      const { baseNs, offsetsNs, rowCount } = columnsOfHead(ref.head, this.#memory);
+      return { baseNs, offsetsNs: offsetsNs.subarray(0, rowCount) };
+    }
     return this.#columns(ref, TIMES, newScanStats(), true);
   }
 
@@ -166,8 +168,11 @@ export class BlockSource {
     wanted: WantedColumns,
     stats: ScanStats,
   ): Promise<(wanted: WantedColumns) => BlockColumns> {
-    if (ref.kind === 'head') return (columns) => headToColumns(ref.head, columns);
     const memory = this.#otherMemory;
+    if (ref.kind === 'head') {
+      const head = columnsOfHead(ref.head, memory);
+      return (columns) => headToColumns(head, columns);
+    }
     const block = ref.kind === 'memory' ? openBlock(ref.bytes) : await this.#openStored(ref, wanted, stats, memory);
     return (columns) => block.columns(columns, memory);
   }
@@ -212,7 +217,9 @@ export class BlockSource {
         return columns;
       }
       const columns =
-        ref.kind === 'memory' ? openBlock(ref.bytes).columns(wanted, this.#memory) : headToColumns(ref.head, wanted);
+        ref.kind === 'memory'
+          ? openBlock(ref.bytes).columns(wanted, this.#memory)
+          : headToColumns(ref.head, wanted, this.#memory);
       if (wanted.lines) stats.recentLineBytes += ref.lineBytes;
       if (again) return columns;
       stats.recentBlocks++;

@@ -1,7 +1,6 @@
 import type { AccumulatorPartial, LogPartial, MetricResult } from '../../logql/aggregate/index.ts';
 import type { LogPlan, MetricPlan, RangeScan } from '../../logql/plan/index.ts';
-import type { BlockLimits } from '../block/index.ts';
-import type { HeadColumns } from '../block/types.ts';
+import type { BlockLimits, HeadRows } from '../block/index.ts';
 import type { MergeRequest, OverlapSearch } from '../compaction/index.ts';
 import type { ObjectStoreConfig } from '../objectstore/index.ts';
 import type { ScanStats } from './scan-stats.ts';
@@ -17,7 +16,7 @@ export interface WorkerSettings {
 /** Answers with the blocks of each head (`EncodedBlock[][]`). */
 export interface EncodeRequest {
   readonly kind: 'encode';
-  readonly heads: readonly HeadColumns[];
+  readonly heads: readonly HeadRows[];
   readonly limits: BlockLimits;
 }
 

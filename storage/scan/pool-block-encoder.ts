@@ -1,5 +1,5 @@
-import type { BlockLimits } from '../block/index.ts';
-import type { EncodedBlock, HeadColumns } from '../block/types.ts';
+import { type BlockLimits, type HeadRows, packHeads } from '../block/index.ts';
+import type { EncodedBlock } from '../block/types.ts';
 import { WorkerLostError, type WorkerPool } from './worker-pool.ts';
 
 /** Heads of fewer bytes travel together: a message costs as much as encoding one of them. */
@@ -8,12 +8,12 @@ const SMALL_BYTES = 16 * 1024;
 const MAX_TOGETHER = 64;
 
 interface Waiting {
-  readonly head: HeadColumns;
+  readonly head: HeadRows;
   readonly resolve: (blocks: EncodedBlock[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Cuts heads into blocks on the worker threads. Columns of some size are shared, not copied. */
+/** Cuts heads into blocks on the worker threads. Heads of some size that come in pieces are shared, not copied. */
 export class PoolBlockEncoder {
   readonly #pool: WorkerPool;
   readonly #limits: BlockLimits;
@@ -25,8 +25,9 @@ export class PoolBlockEncoder {
     this.#limits = limits;
   }
 
-  async encode(head: HeadColumns): Promise<EncodedBlock[]> {
-    if (head.bytes.byteLength >= SMALL_BYTES) return (await this.#run([head]))[0]!;
+  async encode(head: HeadRows): Promise<EncodedBlock[]> {
+    if (('memories' in head ? head.lineBytes : head.bytes.byteLength) >= SMALL_BYTES)
+      return (await this.#run([head]))[0]!;
     const { promise, resolve, reject } = Promise.withResolvers<EncodedBlock[]>();
     if (this.#waiting.push({ head, resolve, reject }) === 1) queueMicrotask(() => void this.#send());
     if (this.#waiting.length === MAX_TOGETHER) void this.#send();
@@ -51,10 +52,14 @@ export class PoolBlockEncoder {
     }
   }
 
-  async #run(heads: readonly HeadColumns[]): Promise<EncodedBlock[][]> {
+  async #run(heads: readonly HeadRows[]): Promise<EncodedBlock[][]> {
+    const limits = this.#limits;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#pool.run<EncodedBlock[][]>({ kind: 'encode', heads, limits: this.#limits });
+        if (heads.length === 1) return await this.#pool.run<EncodedBlock[][]>({ kind: 'encode', heads, limits });
+        const packed = packHeads(heads);
+        const request = { kind: 'encode' as const, heads: packed.heads, limits };
+        return await this.#pool.run<EncodedBlock[][]>(request, { transfer: [packed.memory] });
       } catch (error: unknown) {
         // The rows are still in the heads: another worker can do it again.
         if (!(error instanceof WorkerLostError) || attempt >= 3) throw error;

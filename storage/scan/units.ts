@@ -1,6 +1,7 @@
 import { streamRank } from '../../logql/label-hash.ts';
 import type { Labels } from '../../logql/labels.ts';
-import type { EncodedBlock, HeadColumns } from '../block/types.ts';
+import type { HeadRows } from '../block/index.ts';
+import type { EncodedBlock } from '../block/types.ts';
 import type { DeleteRule } from '../compaction/index.ts';
 import type { BlockPlace } from '../segment/index.ts';
 import { type ArrivedBlock, cutChain, type PieceBytes } from './chains.ts';
@@ -31,7 +32,7 @@ export interface MemoryBlockRef extends BlockBounds {
 }
 export interface HeadRef extends BlockBounds {
   readonly kind: 'head';
-  readonly head: HeadColumns;
+  readonly head: HeadRows;
 }
 
 /** Pieces of chains: little beside a thread's memory, much beside what is opened twice. */
@@ -85,9 +86,14 @@ export function memoryRef(block: EncodedBlock): MemoryBlockRef {
 }
 
 /** Null for a head without rows. */
-export function headRef(head: HeadColumns): HeadRef | null {
-  const { rowCount, offsetsNs, baseNs } = head;
+export function headRef(head: HeadRows): HeadRef | null {
+  const { rowCount, baseNs } = head;
   if (rowCount === 0) return null;
+  if ('memories' in head) {
+    const { minNs, maxNs, lineBytes, metadataBytes } = head;
+    return { kind: 'head', head, minNs, maxNs, rowCount, lineBytes, metadataBytes };
+  }
+  const { offsetsNs } = head;
   let min = offsetsNs[0]!;
   let max = offsetsNs[rowCount - 1]!;
   if (!head.ascending) {

@@ -180,16 +180,41 @@ test('a cancelled scan ends with its own code', async () => {
   });
 });
 
+test('who lends memory hears when no worker is at a job any more, also when it never began', async () => {
+  const left: string[] = [];
+  const plan = planQuery(parseQuery('rate({app="a"}[1s])'), { ...params, instant: false }) as MetricPlan;
+  const request = metricRequest(plan, await encoded(10));
+  await pool.run({ ...request, session: 4 }, { onLeft: () => left.push('done') });
+  assert.deepEqual(left, ['done']);
+  const given = new AbortController();
+  const waiting = Array.from({ length: 4 }, (_, i) =>
+    pool.run(
+      { ...request, session: 5 + i },
+      { worker: 0, signal: given.signal, onLeft: () => left.push(`waiting ${i}`) },
+    ),
+  );
+  given.abort(new Error('given up'));
+  await Promise.all(waiting.map((one) => assert.rejects(one, { message: 'given up' })));
+  assert.deepEqual(left, ['done', 'waiting 2', 'waiting 3'], 'two are with the worker');
+  const refused = pool.run(request, { signal: given.signal, onLeft: () => left.push('refused') });
+  await assert.rejects(refused, { message: 'given up' });
+  await pool.run({ kind: 'finish_metric', session: 99 }, { worker: 0 });
+  assert.deepEqual(left.sort(), ['done', 'refused', 'waiting 0', 'waiting 1', 'waiting 2', 'waiting 3']);
+});
+
 test('work that is given up rejects at once, and a worker that stays at it is replaced', async () => {
   const plan = planQuery(parseQuery('sum(rate({app="a"} |~ "line .*9" [1s]))'), { ...params, instant: false });
   const blocks = await encoded(16_000);
   const request = metricRequest(plan as MetricPlan, blocks, 3000);
   const replaced = pool.replaced;
   const signal = AbortSignal.timeout(50);
-  const given = pool.run(request, { signal });
-  const behind = pool.run(metricRequest(plan as MetricPlan, blocks));
+  const left: string[] = [];
+  const given = pool.run(request, { signal, onLeft: () => left.push('given') });
+  const behind = pool.run(metricRequest(plan as MetricPlan, blocks), { onLeft: () => left.push('behind') });
   await assert.rejects(given, { name: 'TimeoutError' });
+  assert.deepEqual(left, [], 'the worker is still at it');
   await assert.rejects(behind, WorkerLostError);
+  assert.deepEqual(left.sort(), ['behind', 'given']);
   assert.equal(pool.replaced, replaced + 1);
   assert.equal((await encoded(5)).length, 1);
 });

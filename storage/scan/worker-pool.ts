@@ -28,6 +28,8 @@ export interface WorkOptions {
   readonly transfer?: readonly ArrayBuffer[];
   /** Whose work it is: owners take turns while more waits than there are workers for. */
   readonly owner?: string;
+  /** Called once no worker is at it, now or later: with the answer, or later where the work was given up. */
+  readonly onLeft?: () => void;
 }
 
 interface Job extends Queued {
@@ -36,6 +38,7 @@ interface Job extends Queued {
   readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
+  readonly onLeft: () => void;
   readonly worker: number | null;
   /** Given up by its owner; the worker may still be at it. */
   abandoned: boolean;
@@ -80,13 +83,15 @@ export class WorkerPool {
   }
 
   run<T>(request: WorkerRequest, options: WorkOptions = {}): Promise<T> {
-    const { signal } = options;
+    const { signal, onLeft = () => {} } = options;
     return new Promise<T>((resolve, reject) => {
       if (this.#stopped) {
+        onLeft();
         reject(new WorkerLostError('the worker pool is stopped'));
         return;
       }
       if (signal?.aborted) {
+        onLeft();
         reject(signal.reason as Error);
         return;
       }
@@ -98,6 +103,7 @@ export class WorkerPool {
         isEncoding: request.kind === 'encode',
         worker: options.worker ?? null,
         abandoned: false,
+        onLeft,
         resolve: (value) => {
           signal?.removeEventListener('abort', onAbort);
           resolve(value as T);
@@ -124,13 +130,19 @@ export class WorkerPool {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const job of this.#waiting.takeAll()) job.reject(new WorkerLostError('the worker pool is stopped'));
+    for (const job of this.#waiting.takeAll()) {
+      job.onLeft();
+      job.reject(new WorkerLostError('the worker pool is stopped'));
+    }
     await Promise.all(this.#workers.map((worker) => worker?.terminate()));
   }
 
   #abandon(job: Job): void {
     job.abandoned = true;
-    if (this.#waiting.remove(job)) return;
+    if (this.#waiting.remove(job)) {
+      job.onLeft();
+      return;
+    }
     const worker = this.#workers.find((w) => w?.jobs.has(job.id));
     if (!worker) return;
     const timer = setTimeout(() => {
@@ -149,6 +161,7 @@ export class WorkerPool {
       try {
         worker.post({ id: job.id, request: job.request }, job.transfer);
       } catch (error: unknown) {
+        job.onLeft();
         job.reject(new Error('a job cannot be sent to its worker', { cause: error }));
         continue;
       }
@@ -171,6 +184,7 @@ export class WorkerPool {
         const job = worker.jobs.get(reply.id);
         if (!job) return;
         worker.jobs.delete(reply.id);
+        job.onLeft();
         if (!job.abandoned) {
           if (reply.error) job.reject(new ScanError(reply.error.code, reply.error.message));
           else job.resolve(reply.value);
@@ -179,6 +193,7 @@ export class WorkerPool {
         if (worker.jobs.size === 0) worker.idle();
       },
       onExit: (worker, error) => {
+        for (const job of worker.jobs.values()) job.onLeft();
         if (this.#stopped) {
           for (const job of worker.jobs.values()) job.reject(new WorkerLostError('the worker pool is stopped'));
           return;

@@ -8,7 +8,7 @@ import {
   mergePartials,
   transferablesOf,
 } from '../../logql/aggregate/index.ts';
-import { encodeBlocks } from '../block/index.ts';
+import { encodeBlocks, ReusedMemory } from '../block/index.ts';
 import type { EncodedBlock } from '../block/types.ts';
 import { findOverlaps, mergeSegments } from '../compaction/index.ts';
 import { createObjectStore, type ObjectStore } from '../objectstore/index.ts';
@@ -144,7 +144,10 @@ class ScanWorker {
 
 /** What is encoded is moved: in one piece where there are many heads, since each piece costs as much as a small block. */
 function encodeHeads({ heads, limits }: EncodeRequest): Done {
-  const value = heads.map((head) => encodeBlocks(head, limits));
+  const value = heads.map((head) => {
+    encodeMemory.reset();
+    return encodeBlocks(head, limits, encodeMemory);
+  });
   const blocks = value.flat();
   if (heads.length === 1) {
     return { value, transfer: blocks.flatMap(({ bytes, filter }) => [bytes.buffer, filter.buffer] as ArrayBuffer[]) };
@@ -185,6 +188,9 @@ function codeOf(error: unknown): string {
   }
   return 'internal';
 }
+
+/** For the columns of heads. */
+const encodeMemory = new ReusedMemory();
 
 const port = parentPort;
 if (!port) throw new Error('worker.ts runs in a worker thread only');

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Registry } from 'prom-client';
 import type { Labels } from '../../../logql/labels.ts';
-import { encodeMetadataSet } from '../../../storage/block/metadata-set.ts';
-import type { EncodedBlock, HeadColumns } from '../../../storage/block/types.ts';
+import { columnsOfHead, encodeMetadataSet, type HeadRows } from '../../../storage/block/index.ts';
+import type { EncodedBlock } from '../../../storage/block/types.ts';
 import type { Clock } from '../../../storage/host/clock.ts';
 import { silentLogger } from '../../../storage/host/logger.ts';
 import { defaultLimits, type Limits } from '../../config/limits.ts';
@@ -58,7 +58,8 @@ export const batchOf = (tenant: string, ...streams: TestStream[]): Buffer =>
   encodePushBatch(tenant, streams.map(streamRows));
 
 /** Rows as texts `ns line metadata`, in order of arrival. */
-export function headRows(head: HeadColumns): string[] {
+export function headRows(held: HeadRows): string[] {
+  const head = columnsOfHead(held);
   const rows: string[] = [];
   for (let r = 0; r < head.rowCount; r++) {
     const line = Buffer.from(head.bytes.subarray(r === 0 ? 0 : head.lineEnds[r - 1]!, head.lineEnds[r]!)).toString();
@@ -87,7 +88,7 @@ export const jsonEncoder: BlockEncoder = {
           minNs: times.reduce((a, b) => (a < b ? a : b)),
           maxNs: times.reduce((a, b) => (a > b ? a : b)),
           rowCount: rows.length,
-          lineBytes: head.lineEnds[head.rowCount - 1]!,
+          lineBytes: columnsOfHead(head).lineEnds[head.rowCount - 1]!,
           metadataBytes: 0,
           encodedBytes: bytes.length,
         },

@@ -1,3 +1,4 @@
+import { columnsOfHead } from '../../../storage/block/index.ts';
 import type { IngesterClient, RecentRequest, RecentStream } from '../ingester.ts';
 
 type Recent = (request: RecentRequest, signal?: AbortSignal) => Promise<readonly RecentStream[]>;
@@ -29,7 +30,7 @@ export function ingesterOf(recent: Recent, id = 'i'): IngesterClient {
           sum.rows += stats.rowCount;
           sum.bytes += stats.lineBytes + stats.metadataBytes;
         }
-        for (const { rowCount, lineEnds, metadataBytes } of heads) {
+        for (const { rowCount, lineEnds, metadataBytes } of heads.map((head) => columnsOfHead(head))) {
           sum.rows += rowCount;
           sum.bytes += (rowCount === 0 ? 0 : lineEnds[rowCount - 1]!) + metadataBytes;
         }
