@@ -11,11 +11,13 @@ import { StageError } from './stage-error.ts';
 /** Of a filter's rows; what it did to those before counts half as much. */
 const REMEMBERED_ROWS = 1 << 16;
 
+/** Alternatives of a pattern that are searched for one after the other; more are tried at once. */
+const MAX_TEXTS = 6;
+
 /** `|= "a" or "b"`: any of the operands; `!= "a" or "b"`: none of them. */
 export class LineFilterStage implements RowStage {
   readonly #tests: readonly LineTest[];
   readonly #positive: boolean;
-  readonly #cost: number;
   /** Rows that the filter was given and those that it kept, of late. */
   #seen = 0;
   #kept = 0;
@@ -24,10 +26,9 @@ export class LineFilterStage implements RowStage {
     this.#positive = isPositive(filter.op);
     // Loki forgets the `ip()` of operands in a chain and takes them for plain text.
     const isChain = filter.operands.length > 1;
-    this.#tests = filter.operands.map((operand) =>
+    this.#tests = filter.operands.flatMap((operand) =>
       compileOperand(filter.op, isChain ? { fn: null, value: operand.value } : operand),
     );
-    this.#cost = this.#tests.reduce((sum, test) => sum + test.cost, 0);
   }
 
   /**
@@ -35,7 +36,8 @@ export class LineFilterStage implements RowStage {
    * over the share of rows that it drops.
    */
   get rank(): number {
-    return this.#cost / (1 - (this.#kept + 1) / (this.#seen + 2));
+    const cost = this.#tests.reduce((sum, test) => sum + test.cost, 0);
+    return cost / (1 - (this.#kept + 1) / (this.#seen + 2));
   }
 
   /** Whether the filter has looked at rows. */
@@ -73,7 +75,15 @@ function isPositive(op: LineFilterOp): boolean {
   return op === '|=' || op === '|~' || op === '|>';
 }
 
-function compileOperand(op: LineFilterOp, operand: LineFilterOperand): LineTest {
+/** Of a pattern that consists of texts between `|`, as far as these are few; null for others. */
+function textsOf(pattern: string): readonly string[] | null {
+  if (/[\\.+*?()[\]{}^$\ufffd]/.test(pattern)) return null;
+  const texts = pattern.split('|');
+  return texts.length > MAX_TEXTS || texts.includes('') ? null : texts;
+}
+
+/** Tests of which one must hold, or none where the filter is negative. */
+function compileOperand(op: LineFilterOp, operand: LineFilterOperand): LineTest | readonly LineTest[] {
   if (operand.fn === 'ip') {
     if (op !== '|=' && op !== '!=') throw new StageError('ip: invalid operation');
     return new IpTest(compileIp(operand.value));
@@ -88,7 +98,9 @@ function compileOperand(op: LineFilterOp, operand: LineFilterOperand): LineTest 
       if (regex.traits.matchesEverything) return new EveryLine();
       if (regex.traits.literal !== null) return new ContainsTest(regex.traits.literal);
       const forms = regex.traits.simpleForms;
-      return forms?.some((form) => form.foldsCase) ? new FoldedTest(forms) : new RegexTest(regex);
+      if (forms?.some((form) => form.foldsCase)) return new FoldedTest(forms);
+      const texts = textsOf(operand.value);
+      return texts === null ? new RegexTest(regex) : texts.map((text) => new ContainsTest(text));
     }
     case '|>':
     case '!>':

@@ -10,8 +10,10 @@ import { decodeUtf8, encodeUtf8, isAscii } from './text.ts';
  * selected rows that match (others may be marked or not).
  */
 export abstract class LineTest {
-  /** What `mark` costs for a whole block, in times of what a search for a text takes. */
-  readonly cost: number = 8;
+  /** What `mark` costs for a whole block, in times of what a search for a text usually takes. */
+  get cost(): number {
+    return 8;
+  }
 
   /** The line is `[start, end)` of a byte string. */
   abstract test(source: string, start: number, end: number): boolean;
@@ -47,7 +49,6 @@ export function isSelective(lines: BlockLines, count: number): boolean {
 
 /** `|= "text"`. */
 export class ContainsTest extends LineTest {
-  override readonly cost = 1;
   readonly #bytes: string;
   readonly #search: ByteSearch;
 
@@ -55,6 +56,10 @@ export class ContainsTest extends LineTest {
     super();
     this.#bytes = encodeUtf8(text);
     this.#search = new ByteSearch(Buffer.from(text, 'utf8'));
+  }
+
+  override get cost(): number {
+    return this.#search.cost;
   }
 
   test(source: string, start: number, end: number): boolean {
@@ -190,7 +195,9 @@ export class IpTest extends LineTest {
 
 /** Matches each line: `|= ""`. */
 export class EveryLine extends LineTest {
-  override readonly cost = 0;
+  override get cost(): number {
+    return 0;
+  }
 
   test(): boolean {
     return true;
