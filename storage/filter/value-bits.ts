@@ -1,10 +1,10 @@
 /**
- * Which values the structured metadata of a block has, as a Bloom filter over pairs of name and value: 8 bits a pair and
- * 5 hashes, so that one absent value in 46 seems to be there.
+ * Which values the structured metadata of a block has, as a Bloom filter over pairs of name and value: 10 bits a pair
+ * and 5 hashes, so that one absent value in 106 seems to be there. How many bits there are, readers see from the size.
  */
 import type { FilterSet } from './filter-set.ts';
 
-const BITS_PER_VALUE = 8;
+const BITS_PER_VALUE = 10;
 const PROBES = 5;
 
 export interface ValueColumn {
