@@ -8,6 +8,7 @@ import type { Bounds, Direction } from './params.ts';
 import { JOB_UNITS, type ScanSession } from './scan-session.ts';
 import { type Reader, type Sources, selectStreams } from './select.ts';
 import type { QueryStats } from './stats.ts';
+import { UnitQueue } from './unit-queue.ts';
 
 /** Rows of the first jobs of a query: where the limit is reached soon, little is read for nothing. */
 const FIRST_JOB_ROWS = 16 * 1024;
@@ -84,27 +85,24 @@ export async function unitsOfLog(
 async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly ScanUnit[]): Promise<LogEntry[]> {
   const backward = plan.direction === 'backward';
   const inRange = units.filter((unit) => unit.maxNs >= plan.startNs && unit.minNs < plan.endNs);
-  inRange.sort((a, b) => {
-    const order = backward ? compare(b.maxNs, a.maxNs) : compare(a.minNs, b.minNs);
-    return order || a.rank - b.rank;
-  });
+  const queue = new UnitQueue(inRange, plan.direction);
   const merger = new LogMerger(plan);
-  let next = 0;
   let jobRows = FIRST_JOB_ROWS;
   const outOfReach = (unit: ScanUnit, beyondNs: bigint | null) =>
     beyondNs !== null && (backward ? unit.maxNs < beyondNs : unit.minNs > beyondNs);
   const takeJob = (beyondNs: bigint | null): ScanUnit[] => {
     const job: ScanUnit[] = [];
     let rows = 0;
-    while (next < inRange.length && rows < jobRows && job.length < JOB_UNITS) {
-      const unit = inRange[next]!;
+    while (rows < jobRows && job.length < JOB_UNITS) {
+      const unit = queue.first;
+      if (unit === undefined) break;
       if (outOfReach(unit, beyondNs)) {
-        next = inRange.length; // those behind it are even farther
+        queue.clear(); // those behind it are even farther
         break;
       }
       job.push(unit);
       rows += unit.rowCount;
-      next++;
+      queue.removeFirst();
     }
     jobRows = Math.min(jobRows * 2, MAX_JOB_ROWS);
     return job;
@@ -132,8 +130,4 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
     group: result.groups[result.groupIndexes[i]!]!,
     line,
   }));
-}
-
-function compare(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

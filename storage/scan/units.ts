@@ -126,6 +126,12 @@ export function groupOverlapping(
   bytes = PIECE_BYTES,
 ): ScanUnit[] {
   const rank = streamRank(labels);
+  if (deletes.length === 0 && followEachOther(blocks)) {
+    return blocks.map((block) => {
+      const { minNs, maxNs, rowCount, lineBytes } = block;
+      return { labels, rank, tenant, minNs, maxNs, rowCount, lineBytes, blocks: [block] };
+    });
+  }
   const order = blocks.map((block, arrival): ArrivedBlock => ({ block, arrival }));
   order.sort((a, b) =>
     a.block.minNs < b.block.minNs ? -1 : a.block.minNs > b.block.minNs ? 1 : a.arrival - b.arrival,
@@ -159,6 +165,12 @@ export function groupOverlapping(
   }
   if (chain.length > 0) close(chain);
   return units;
+}
+
+/** Whether each block ends before the next one begins: the usual case, in which each is a unit. */
+function followEachOther(blocks: readonly BlockRef[]): boolean {
+  for (let i = 1; i < blocks.length; i++) if (blocks[i]!.minNs <= blocks[i - 1]!.maxNs) return false;
+  return true;
 }
 
 function totalsOf(blocks: readonly ArrivedBlock[]): Pick<ScanUnit, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes'> {
