@@ -88,8 +88,7 @@ export class RangeMerger {
   /** Instant queries: nothing slides. */
   #oneCellEach(store: CellStore, timesMs: Float64Array): Matrix {
     const value = cellValue(this.#scan);
-    let length = 0;
-    store.forEachUsed(() => length++);
+    const length = store.usedCells();
     const numbers = new Uint32Array(length);
     const values = new Float64Array(length);
     let at = 0;

@@ -84,6 +84,42 @@ describe('topk and bottomk of an instant vector', () => {
   });
 });
 
+describe('topk and bottomk of very many values', () => {
+  it('keep what they keep of the same as series', () => {
+    const values = fc.array(fc.constantFrom(1, 1, 1, 1, 1, 2, 2, 3, 3.5, 4), { maxLength: 700, size: 'max' });
+    fc.assert(
+      fc.property(
+        values,
+        fc.integer({ min: 0, max: 12 }),
+        fc.constantFrom('topk' as const, 'bottomk' as const),
+        (values, k, op) => {
+          const series = values.map((value, i) => ({
+            labels: [['l', String((i * 7919) % 1009)]] as const,
+            values: Float64Array.of(value),
+            present: Uint8Array.of(1),
+          }));
+          const vector = {
+            values: Float64Array.from(values),
+            seriesAt: (i: number) => series[i]!,
+            compare: (a: number, b: number) => compareLabels(series[a]!.labels, series[b]!.labels),
+            names: new Set(['l']),
+          };
+          const timesMs = Float64Array.of(0);
+          const found = aggregateVector(op, k, EVERYTHING, { timesMs, series, vector });
+          const best = new BestK(k, op === 'topk');
+          const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels));
+          sorted.forEach((one, i) => {
+            best.add(i, one.values[0]!);
+          });
+          const expected = best.items.map((item) => sorted[item]!.labels[0]![1]).sort();
+          assert.deepEqual(found.series.map(({ labels }) => labels[0]![1]).sort(), expected);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
 describe('aggregations of distinct series that have the grouping already', () => {
   it('give what they give for series in any other form', () => {
     fc.assert(

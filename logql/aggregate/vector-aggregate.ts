@@ -183,25 +183,43 @@ function selectFromVector(op: 'topk' | 'bottomk', k: number, vector: InstantVect
   );
 }
 
-/** As `withoutHopeless`, by numbers. */
+/**
+ * Without samples that cannot be among the best k, in no particular order: a sample displaces none that is as good, so one
+ * before which k that are no worse stand by labels changes nothing. Looked for value by value from the worst on, as long
+ * as many are left; of values that are counted a few times each hardly any stay.
+ */
 function hopeful(k: number, isTop: boolean, vector: InstantVector): number[] {
   const { values } = vector;
-  const isSmall = k > MAX_FIRST || values.length <= k;
-  let worst = values[0]!;
-  for (let i = 1; i < values.length; i++) if (isTop ? values[i]! < worst : values[i]! > worst) worst = values[i]!;
-  /** The first k by labels, ascending. */
-  const first: number[] = [];
-  for (let i = 0; i < values.length && !isSmall; i++) {
-    if (first.length === k && vector.compare(i, first[k - 1]!) >= 0) continue;
-    let at = first.length;
-    while (at > 0 && vector.compare(first[at - 1]!, i) > 0) at--;
-    first.splice(at, 0, i);
-    if (first.length > k) first.pop();
-  }
   const kept: number[] = [];
-  for (let i = 0; i < values.length; i++) if (isSmall || values[i] !== worst || first.includes(i)) kept.push(i);
-  return kept;
+  let left: ArrayLike<number> = new Uint32Array(values.length).map((_, i) => i);
+  for (let round = 0; round < MAX_ROUNDS && k <= MAX_FIRST && left.length > k + ENOUGH; round++) {
+    let worst = values[left[0]!]!;
+    for (let n = 1; n < left.length; n++) {
+      const value = values[left[n]!]!;
+      if (isTop ? value < worst : value > worst) worst = value;
+    }
+    /** The first k by labels, ascending. */
+    const first: number[] = [];
+    const better: number[] = [];
+    for (let n = 0; n < left.length; n++) {
+      const i = left[n]!;
+      if (values[i] !== worst) better.push(i);
+      if (first.length === k && vector.compare(i, first[k - 1]!) >= 0) continue;
+      let at = first.length;
+      while (at > 0 && vector.compare(first[at - 1]!, i) > 0) at--;
+      first.splice(at, 0, i);
+      if (first.length > k) first.pop();
+    }
+    for (const i of first) if (values[i] === worst) kept.push(i);
+    left = better;
+  }
+  return [...kept, ...Array.from(left)];
 }
+
+/** Values that are looked at one by one. */
+const MAX_ROUNDS = 16;
+/** Fewer are sorted at once. */
+const ENOUGH = 200;
 
 /** Above this many, finding the first by labels costs more than sorting all. */
 const MAX_FIRST = 100;

@@ -11,8 +11,11 @@ import type { GroupingMode, GroupLabels, GroupSource } from './types.ts';
  * that differ only in things that do not count cost a few map lookups each.
  */
 export class Groups implements GroupSource {
-  /** Undefined where only the number of the group's value is known yet. */
-  readonly #list: (GroupLabels | undefined)[] = [];
+  length = 0;
+  /** By group, unless there are groups by value. */
+  readonly #list: GroupLabels[] = [];
+  /** The same of groups by value, of which there may be very many: only those that somebody has asked for. */
+  readonly #made = new Map<number, GroupLabels>();
   readonly #mode: GroupingMode;
   readonly #keepErrors: boolean;
   readonly #byKey = new Map<string, number>();
@@ -37,26 +40,22 @@ export class Groups implements GroupSource {
     this.#left = new Set(mode.kind === 'without' ? mode.labels : []);
   }
 
-  get length(): number {
-    return this.#list.length;
-  }
-
   at(group: number): GroupLabels | undefined {
-    const known = this.#list[group];
-    if (known !== undefined || this.byValue === undefined || group >= this.#list.length) return known;
+    if (this.byValue === undefined) return this.#list[group];
+    const known = this.#made.get(group);
+    if (known !== undefined || group >= this.length) return known;
     const { name, values } = this.byValue;
     const made: GroupLabels = {
       ...NO_CATEGORIES,
       merged: [[name, values.at(this.byValue.valueOf(group))]],
       error: '',
     };
-    this.#list[group] = made;
+    this.#made.set(group, made);
     return made;
   }
 
   all(): readonly GroupLabels[] {
-    if (this.byValue !== undefined) for (let group = 0; group < this.#list.length; group++) this.at(group);
-    return this.#list as readonly GroupLabels[];
+    return this.byValue === undefined ? this.#list : Array.from({ length: this.length }, (_, group) => this.at(group)!);
   }
 
   openStream(stream: Labels): void {
@@ -97,13 +96,13 @@ export class Groups implements GroupSource {
     } else {
       const value = groupValue(row, id);
       if (value === undefined) {
-        if (this.#without < 0) this.#without = this.#list.push({ ...NO_CATEGORIES, merged: [], error: '' }) - 1;
+        if (this.#without < 0) this.#without = this.#push({ ...NO_CATEGORIES, merged: [], error: '' });
         return this.#without;
       }
       number = byValue.values.numberOfOften(value);
     }
-    const group = byValue.groupOf(number, this.#list.length);
-    if (group === this.#list.length) this.#list.push(undefined);
+    const group = byValue.groupOf(number, this.length);
+    if (group === this.length) this.length++;
     return group;
   }
 
@@ -160,9 +159,15 @@ export class Groups implements GroupSource {
         : labelsKey(labels.merged);
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    const group = this.#list.push(labels) - 1;
+    const group = this.#push(labels);
     this.#byKey.set(key, group);
     return group;
+  }
+
+  #push(labels: GroupLabels): number {
+    if (this.byValue === undefined) this.#list.push(labels);
+    else this.#made.set(this.length, labels);
+    return this.length++;
   }
 
   #step(node: Node, key: NodeKey): Node {
