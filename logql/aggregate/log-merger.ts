@@ -45,6 +45,11 @@ export class LogMerger {
     this.#entries.cut();
   }
 
+  /** Entries that may be in the answer. */
+  get count(): number {
+    return this.#entries.length;
+  }
+
   /**
    * Entries later (backward: earlier) than this cannot be in the answer, because it is full of others. Null while it is
    * not full, and always for a query with an interval: what that drops is known only in the end.

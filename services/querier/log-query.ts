@@ -88,6 +88,8 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
   const queue = new UnitQueue(inRange, plan.direction);
   const merger = new LogMerger(plan);
   let jobRows = FIRST_JOB_ROWS;
+  let sentRows = 0;
+  let answeredRows = 0;
   const outOfReach = (unit: ScanUnit, beyondNs: bigint | null) =>
     beyondNs !== null && (backward ? unit.maxNs < beyondNs : unit.minNs > beyondNs);
   const takeJob = (beyondNs: bigint | null): ScanUnit[] => {
@@ -104,15 +106,24 @@ async function scanUnits(session: ScanSession, plan: LogPlan, units: readonly Sc
       rows += unit.rowCount;
       queue.removeFirst();
     }
-    jobRows = Math.min(jobRows * 2, MAX_JOB_ROWS);
+    sentRows += rows;
     return job;
+  };
+  /** Grows, but not beyond what is still to be expected: when the answer is full, what is under way is done for nothing. */
+  const nextJobRows = (): number => {
+    const grown = Math.min(jobRows * 2, MAX_JOB_ROWS);
+    if (merger.count === 0 || plan.intervalNs > 0n) return grown;
+    const left = (answeredRows * plan.limit) / merger.count - sentRows;
+    return Math.min(grown, Math.max(FIRST_JOB_ROWS, left / JOBS_IN_FLIGHT));
   };
   const drain = async (onAnswer: () => void) => {
     for (;;) {
       const beyondNs = merger.beyondNs;
       const job = takeJob(beyondNs);
       if (job.length === 0) return onAnswer();
+      jobRows = nextJobRows();
       for (const partial of await session.scanLog(plan, job, beyondNs)) merger.add(partial);
+      for (const { rowCount } of job) answeredRows += rowCount;
       onAnswer();
     }
   };
