@@ -39,6 +39,7 @@ export class ValueTable {
 
   readonly #recent: string[] = new Array<string>(RECENT).fill('');
   readonly #recentNumbers = new Int32Array(RECENT).fill(-1);
+  readonly #recentOfBytes = new Int32Array(RECENT).fill(-1);
 
   /** As `numberOf`, for where few values come often. */
   numberOfOften(text: string): number {
@@ -70,12 +71,11 @@ export class ValueTable {
   numberOfBytes(bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     if (length === 0 || this.length > MAX_REMEMBERED) return this.#numberOf(bytes, start, end, -1);
-    const place = (7 * length + bytes[end - 1]! + 3 * bytes[start + (length >> 1)]!) % RECENT;
-    const recent = this.#recentNumbers[place]!;
+    const place = (7 * length + bytes[end - 1]! + 3 * bytes[start + (length >> 1)]! + 5 * bytes[start]!) % RECENT;
+    const recent = this.#recentOfBytes[place]!;
     if (recent >= 0 && this.#isAt(recent, bytes, start, end)) return recent;
     const number = this.#numberOf(bytes, start, end, -1);
-    this.#recent[place] = this.at(number);
-    this.#recentNumbers[place] = number;
+    this.#recentOfBytes[place] = number;
     return number;
   }
 
