@@ -18,9 +18,11 @@ export function dumpSegment(bytes: Buffer): string {
     hex.heading(`filter of block ${i}`);
     const textBytes = bytes.readUInt32LE(hex.at);
     hex.u32('textBytes');
+    const valueBytes = bytes.readUInt32LE(hex.at);
     hex.u32('valueBytes');
     hex.field(textBytes, 'text');
-    if (length > 8 + textBytes) hex.field(length - 8 - textBytes, 'values');
+    if (valueBytes > 0) hex.field(valueBytes, 'values');
+    hex.field(length - 8 - textBytes - valueBytes, 'letters');
   }
   hex.heading('footer, decompressed; offsets from its start');
   hex.insert(dumpFooter(footer));
