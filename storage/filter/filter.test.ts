@@ -9,6 +9,7 @@ import { parseQuery } from '../../logql/syntax/index.ts';
 import { encodeBlocks, openBlock } from '../block/index.ts';
 import { headOf, type TestRow } from '../block/testing/heads.ts';
 import { compileFilterTest, encodeFilter } from './index.ts';
+import { encodeTextBits } from './text-bits.ts';
 
 const STREAM = [['app', 'web']] as const;
 
@@ -111,6 +112,15 @@ describe('a block’s filter', () => {
         assert.ok(mayHave('{a="b"} |= "Needle-7f"', encodeFilter(text, [])), `${before} ${behind}`);
       }
     }
+  });
+
+  it('is the same for few bytes, of which each gram is listed, as it would be for many', () => {
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 60 }), (lines) => {
+        const bytes = Buffer.from(lines.join('')).subarray(0, 4096);
+        assert.deepEqual(encodeTextBits(bytes), encodeTextBits(bytes, -1));
+      }),
+    );
   });
 
   it('denies texts and values that are not there', () => {
