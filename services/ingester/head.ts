@@ -231,9 +231,9 @@ export class Head {
 
   #take(bytes: number): void {
     const address = this.#memory.take(bytes);
-    // Not `push`, which makes room for sixteen more: most heads have three.
-    this.#pieces = [...this.#pieces, address];
-    this.#used = [...this.#used, 0];
+    // `push` would make room for sixteen more: most heads have three.
+    this.#pieces = this.#pieces.concat(address);
+    this.#used = this.#used.concat(0);
     this.#room = this.#memory.bytesOf(address);
     this.#memoryBytes += this.#room;
   }

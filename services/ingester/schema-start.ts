@@ -6,10 +6,10 @@ const NEVER = 2n ** 63n - 1n;
 
 /** The oldest rows of a push by stream, found when they are first asked for. A stream may have several parts in it. */
 export class OldestRows {
-  readonly #streams: readonly StreamBatch[];
+  readonly #streams: Iterable<StreamBatch>;
   #byLabels: Map<string, bigint> | null = null;
 
-  constructor(streams: readonly StreamBatch[]) {
+  constructor(streams: Iterable<StreamBatch>) {
     this.#streams = streams;
   }
 

@@ -13,13 +13,14 @@ import {
   type RecentRequest,
   type RecentStream,
 } from '../rpc/ingester.ts';
-import { decodePushBatch, encodePushBatch, type StreamBatch, type StreamRows } from '../rpc/push-batch.ts';
+import { decodePushBatch, encodePushBatch, openPushBatch, type StreamBatch } from '../rpc/push-batch.ts';
 import { BlockMemory } from './block-memory.ts';
 import type { IngesterConfig } from './config.ts';
 import { type BlockEncoder, Cutter, type MemoryUse } from './cutter.ts';
 import { totalEntryBytes } from './entry-bytes.ts';
 import { Flusher, type SegmentSink } from './flush.ts';
 import { HeadMemory } from './head-memory.ts';
+import { keptRows } from './kept-rows.ts';
 import { RECORD_PUSH, StoredMarks } from './marks.ts';
 import { type IngesterMetrics, ingesterMetrics } from './metrics.ts';
 import { describeRefusals, judge, type RefusalReason, type Verdict } from './order.ts';
@@ -311,18 +312,19 @@ export class Ingester implements IngesterClient {
 
   /** Views of the push are seen here only: what lived while the log is written would outlive its generation. */
   #apply(wal: Wal, bytes: Uint8Array): Applied {
-    const { tenant: tenantId, streams } = decodePushBatch(bytes);
+    const pushed = openPushBatch(bytes);
+    const tenantId = pushed.tenant;
     const tenant = this.#tenant(tenantId);
     const touched: Stream[] = [];
-    const kept: { batch: StreamBatch; rows: Uint32Array | null }[] = [];
+    const kept: { index: number; rows: Uint32Array | null }[] = [];
     const written = new Set<Promise<void>>();
     let refusal: PushRejectedError | null = null;
     let isWhole = true;
     // Before any row is taken: labels that cannot be read throw here.
-    const oldest = new OldestRows(streams);
-    const targets = streams.map(({ labels }) => tenant.streams.get(labels) ?? this.#create(tenant, labels, oldest));
-    for (let i = 0; i < streams.length; i++) {
-      const batch = streams[i]!;
+    const oldest = new OldestRows(pushed);
+    const targets = pushed.labels.map((text) => tenant.streams.get(text) ?? this.#create(tenant, text, oldest));
+    for (let i = 0; i < targets.length; i++) {
+      const batch = pushed.stream(i);
       const stream = targets[i]!;
       if (typeof stream === 'string') {
         refusal = this.#refuseStream(tenantId, batch, stream, oldest);
@@ -339,14 +341,19 @@ export class Ingester implements IngesterClient {
       if (batch.rowCount === 0 || verdict.rows?.length === 0) continue;
       this.#append(stream, batch, verdict.rows);
       touched.push(stream);
-      kept.push({ batch, rows: verdict.rows });
+      kept.push({ index: i, rows: verdict.rows });
     }
     // A stream whose first push was refused whole was never there.
     for (const stream of targets) {
       if (typeof stream !== 'string' && stream.newestNs === null) this.#forget(tenant, stream);
     }
     if (kept.length === 0) return { touched, written, refusal };
-    const payload = isWhole ? bytes : encodePushBatch(tenantId, kept.map(rowsOf));
+    const payload = isWhole
+      ? bytes
+      : encodePushBatch(
+          tenantId,
+          kept.map(({ index, rows }) => keptRows(pushed.stream(index), rows)),
+        );
     const appended = wal.append(RECORD_PUSH, payload);
     written.add(appended.written);
     for (const stream of touched) stream.record(appended.sequence, appended.segmentId, appended.written);
@@ -355,7 +362,7 @@ export class Ingester implements IngesterClient {
     this.#cutFull(touched);
     this.#options.onTaken?.(tenantId, payload);
     if (tenant.hasTails) {
-      const stored = isWhole ? streams : decodePushBatch(payload).streams;
+      const stored = isWhole ? pushed : decodePushBatch(payload).streams;
       for (const rows of stored) this.#publish(tenant, rows);
     }
     return { touched, written, refusal };
@@ -559,36 +566,4 @@ export class Ingester implements IngesterClient {
     }
     return false;
   }
-}
-
-function rowsOf({ batch, rows }: { batch: StreamBatch; rows: Uint32Array | null }): StreamRows {
-  const count = rows === null ? batch.rowCount : rows.length;
-  const offsetsNs = new Float64Array(count);
-  const lineStarts = new Uint32Array(count);
-  const lineLengths = new Uint32Array(count);
-  const metaIndexes = new Uint32Array(count);
-  let row = 0;
-  let start = 0;
-  for (let i = 0; i < count; i++) {
-    const wanted = rows === null ? i : rows[i]!;
-    while (row < wanted) start += batch.lineLengths[row++]!;
-    offsetsNs[i] = batch.offsetsNs[wanted]!;
-    lineStarts[i] = start;
-    lineLengths[i] = batch.lineLengths[wanted]!;
-    metaIndexes[i] = batch.metaIndexes[wanted]!;
-  }
-  return {
-    labels: batch.labels,
-    baseNs: batch.baseNs,
-    rowCount: count,
-    offsetsNs,
-    lineStarts,
-    lineLengths,
-    source: batch.lineBytes,
-    metaIndexes,
-    metaSetCount: batch.metaEnds.length,
-    metaEnds: batch.metaEnds,
-    metaBytes: batch.metaBytes,
-    ascending: batch.ascending,
-  };
 }

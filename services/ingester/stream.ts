@@ -252,7 +252,7 @@ export class Stream implements StreamOrder {
     }
     const next = new Head(batch.baseNs + BigInt(min), this.#expectedBytes, this.#memory);
     if (to - from === 1 || next.fits(batch.baseNs, min, max, bytes)) {
-      this.#heads = [...this.#heads, next];
+      this.#heads = this.#heads.concat(next);
       next.append(batch, from, to, lineStart, lineEnd);
       return;
     }

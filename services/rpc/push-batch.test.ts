@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CorruptPushBatchError, decodePushBatch, encodePushBatch } from './push-batch.ts';
+import { CorruptPushBatchError, decodePushBatch, encodePushBatch, openPushBatch } from './push-batch.ts';
 
 const LINES = Buffer.from('one,two');
 const BATCH = encodePushBatch('tenant', [
@@ -29,6 +29,33 @@ test('a batch comes back as it was', () => {
     ['{app="a"}', 1_795_168_800_000_000_000n, [0, 5]],
   );
   assert.equal(stream!.lineBytes.toString(), 'onetwo');
+});
+
+test('streams of a batch are looked at in any order, any number of times', () => {
+  const rowsOf = (labels: string, lines: readonly string[]) => ({
+    labels,
+    baseNs: 7n,
+    rowCount: lines.length,
+    offsetsNs: Float64Array.from(lines, (_, i) => i),
+    source: Buffer.from(lines.join('')),
+    lineStarts: Uint32Array.from(lines, (_, i) => lines.slice(0, i).join('').length),
+    lineLengths: Uint32Array.from(lines, (line) => line.length),
+    metaIndexes: Uint32Array.from(lines, () => 1),
+    metaSetCount: 1,
+    metaEnds: Uint32Array.of(4),
+    metaBytes: Buffer.from('\x01k\x01v'),
+    ascending: true,
+  });
+  const streams = [rowsOf('{a="1"}', ['x']), rowsOf('{a="23"}', ['yy', '', 'z']), rowsOf('{}', [])];
+  const batch = openPushBatch(encodePushBatch('t', streams));
+  assert.deepEqual([batch.tenant, batch.rowCount, batch.labels], ['t', 4, ['{a="1"}', '{a="23"}', '{}']]);
+  for (const i of [2, 0, 1, 1, 0]) {
+    const stream = batch.stream(i);
+    assert.deepEqual(
+      [stream.labels, stream.rowCount, stream.lineBytes.toString(), [...stream.lineLengths], stream.metaBytes.length],
+      [streams[i]!.labels, streams[i]!.rowCount, streams[i]!.source.toString(), [...streams[i]!.lineLengths], 4],
+    );
+  }
 });
 
 test('a length that passes the end is refused, whatever it is and wherever it stands', () => {

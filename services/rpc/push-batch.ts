@@ -160,11 +160,90 @@ function copyLines({ rowCount, lineStarts, lineLengths }: StreamRows, source: Bu
   }
 }
 
+/** Reads all streams of a batch; see `openPushBatch`. */
+export function decodePushBatch(bytes: Uint8Array): PushBatch {
+  const batch = openPushBatch(bytes);
+  return { tenant: batch.tenant, rowCount: batch.rowCount, streams: [...batch] };
+}
+
+/**
+ * A batch of which streams are looked at one by one. Views of all of them at once, seven a stream, are so many where streams
+ * are small that the garbage collector finds them while they are needed, and takes them for old.
+ */
+export class OpenPushBatch {
+  readonly tenant: string;
+  readonly rowCount: number;
+  /** Of each stream. */
+  readonly labels: readonly string[];
+  /** Of each stream the number of its header's first word. */
+  readonly #heads: readonly number[];
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #longs: BigInt64Array;
+
+  /** For `openPushBatch`, which has checked all lengths. */
+  constructor(
+    tenant: string,
+    rowCount: number,
+    labels: readonly string[],
+    heads: readonly number[],
+    bytes: Uint8Array,
+    words: Uint32Array,
+    longs: BigInt64Array,
+  ) {
+    this.tenant = tenant;
+    this.rowCount = rowCount;
+    this.labels = labels;
+    this.#heads = heads;
+    this.#bytes = bytes;
+    this.#words = words;
+    this.#longs = longs;
+  }
+
+  stream(index: number): StreamBatch {
+    const memory = this.#bytes.buffer;
+    const words = this.#words;
+    const head = this.#heads[index]!;
+    const labelsLength = words[head]!;
+    const rowCount = words[head + 1]!;
+    const lineBytes = words[head + 2]!;
+    const metaSetCount = words[head + 3]!;
+    const metaBytes = words[head + 4]!;
+    let at = this.#bytes.byteOffset + 4 * head + STREAM_HEADER_BYTES;
+    const take = (length: number): number => {
+      const from = at;
+      at += pad(length);
+      return from;
+    };
+    const offsetsNs = new Float64Array(memory, take(8 * rowCount), rowCount);
+    const lineLengths = new Uint32Array(memory, take(4 * rowCount), rowCount);
+    const metaIndexes = new Uint32Array(memory, take(4 * rowCount), rowCount);
+    const metaEnds = new Uint32Array(memory, take(4 * metaSetCount), metaSetCount);
+    take(labelsLength);
+    return {
+      labels: this.labels[index]!,
+      baseNs: this.#longs[(head + 6) >>> 1]!,
+      rowCount,
+      offsetsNs,
+      lineLengths,
+      metaIndexes,
+      metaEnds,
+      metaBytes: Buffer.from(memory, take(metaBytes), metaBytes),
+      lineBytes: Buffer.from(memory, take(lineBytes), lineBytes),
+      ascending: (words[head + 5]! & FLAG_ASCENDING) !== 0,
+    };
+  }
+
+  *[Symbol.iterator](): Generator<StreamBatch> {
+    for (let i = 0; i < this.labels.length; i++) yield this.stream(i);
+  }
+}
+
 /**
  * Reads a batch in place when `bytes` starts at a multiple of 8 in its memory, else from one copy.
  * Throws CorruptPushBatchError when a length does not fit.
  */
-export function decodePushBatch(bytes: Uint8Array): PushBatch {
+export function openPushBatch(bytes: Uint8Array): OpenPushBatch {
   if (bytes.byteOffset % 8 !== 0) bytes = new Uint8Array(bytes); // a fresh, aligned copy
   const memory = bytes.buffer;
   const start = bytes.byteOffset;
@@ -189,41 +268,26 @@ export function decodePushBatch(bytes: Uint8Array): PushBatch {
   };
   const tenantAt = take(tenantLength!) - start;
   const tenant = text.toString('utf8', tenantAt, tenantAt + tenantLength!);
-  const streams: StreamBatch[] = [];
+  const labels: string[] = [];
+  const heads: number[] = [];
   let rows = 0;
   for (let i = 0; i < streamCount!; i++) {
     const head = (take(STREAM_HEADER_BYTES) - start) >>> 2;
-    const labelsLength = words[head];
-    const n = words[head + 1];
-    const lineBytes = words[head + 2];
-    const metaSetCount = words[head + 3];
-    const metaBytes = words[head + 4];
-    const flags = words[head + 5];
-    const baseNs = longs[(head + 6) >>> 1]!;
-    if (n! > bytes.length / 16 || metaSetCount! > bytes.length / 4) corrupt('more rows than bytes');
-    const offsetsNs = new Float64Array(memory, take(8 * n!), n);
-    const lineLengths = new Uint32Array(memory, take(4 * n!), n);
-    const metaIndexes = new Uint32Array(memory, take(4 * n!), n);
-    const metaEnds = new Uint32Array(memory, take(4 * metaSetCount!), metaSetCount);
-    const labelsAt = take(labelsLength!) - start;
-    const labels = text.toString('utf8', labelsAt, labelsAt + labelsLength!);
-    const meta = Buffer.from(memory, take(metaBytes!), metaBytes);
-    const lines = Buffer.from(memory, take(lineBytes!), lineBytes);
-    const ascending = (flags! & FLAG_ASCENDING) !== 0;
-    streams.push({
-      labels,
-      baseNs,
-      rowCount: n!,
-      offsetsNs,
-      lineLengths,
-      metaIndexes,
-      metaEnds,
-      metaBytes: meta,
-      lineBytes: lines,
-      ascending,
-    });
-    rows += n!;
+    const labelsLength = words[head]!;
+    const n = words[head + 1]!;
+    const metaSetCount = words[head + 3]!;
+    if (n > bytes.length / 16 || metaSetCount > bytes.length / 4) corrupt('more rows than bytes');
+    take(8 * n);
+    take(4 * n);
+    take(4 * n);
+    take(4 * metaSetCount);
+    const labelsAt = take(labelsLength) - start;
+    take(words[head + 4]!);
+    take(words[head + 2]!);
+    labels.push(text.toString('utf8', labelsAt, labelsAt + labelsLength));
+    heads.push(head);
+    rows += n;
   }
   if (rows !== rowCount) corrupt(`${rows} rows, header says ${rowCount}`);
-  return { tenant: tenant, rowCount: rows, streams };
+  return new OpenPushBatch(tenant, rows, labels, heads, bytes, words, longs);
 }
