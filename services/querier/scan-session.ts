@@ -22,7 +22,7 @@ import type {
 import { addScanStats } from '../../storage/scan/scan-stats.ts';
 import type { TimeBuckets } from '../../storage/scan/time-buckets.ts';
 import type { ScanUnit } from '../../storage/scan/units.ts';
-import type { WorkerPool, WorkOptions } from '../../storage/scan/worker-pool.ts';
+import { WorkerLostError, type WorkerPool, type WorkOptions } from '../../storage/scan/worker-pool.ts';
 import { ReadLease } from '../rpc/read-lease.ts';
 import type { QueryStats } from './stats.ts';
 
@@ -98,7 +98,10 @@ export class ScanSession {
     return result.partials;
   }
 
-  /** Scans everything for a metric query; partials of each scan of the plan, one a worker that had part in it. */
+  /**
+   * Scans everything for a metric query; partials of each scan of the plan, one a worker that had part in it. Rejects with
+   * WorkerLostError when one of these was replaced meanwhile.
+   */
   async scanMetric(
     plan: MetricPlan,
     unitsOfScan: readonly (readonly ScanUnit[])[],
@@ -113,6 +116,7 @@ export class ScanSession {
     const workers = Math.min(this.#pool.size, jobs.length);
     const found = await Promise.all(
       Array.from({ length: workers }, async (_, worker) => {
+        let done = 0;
         const drain = async () => {
           while (next < jobs.length) {
             const request: ScanMetricRequest = {
@@ -126,10 +130,15 @@ export class ScanSession {
             this.#stats.subqueries++;
             const result = await this.#run<MetricScanResult>(request, { worker });
             addScanStats(this.#stats.scan, result.stats);
+            done++;
           }
         };
         await Promise.all([drain(), drain()]); // the next job's message is there when one ends
-        return this.#run<MetricFinishResult>({ kind: 'finish_metric', session: this.#id }, { worker });
+        const finish = { kind: 'finish_metric' as const, session: this.#id };
+        const result = await this.#run<MetricFinishResult>(finish, { worker });
+        // It may have died between two jobs, when it had nothing of ours in its hands but what it had added up.
+        if (result.jobs !== done) throw new WorkerLostError('a worker thread ended that had a part of the answer');
+        return result;
       }),
     );
     return scans.map((_, scan) => found.flatMap((result) => result.partials[scan] ?? []));

@@ -107,6 +107,8 @@ export interface MetricScanResult {
   readonly stats: ScanStats;
 }
 export interface MetricFinishResult {
+  /** Of the session, done here since this worker came: fewer than were done where it took the place of one that died. */
+  readonly jobs: number;
   /** Per scan of the plan one a tenant that the worker has seen units of; empty when it has seen none. */
   readonly partials: readonly (readonly AccumulatorPartial[])[];
 }

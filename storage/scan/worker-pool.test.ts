@@ -119,7 +119,8 @@ test('a row that stands in a block and in a head counts once', async () => {
     parts: [{ scan: 0, units }],
   };
   const { stats } = await pool.run<MetricScanResult>(request);
-  const { partials } = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 2 });
+  const { partials, jobs } = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 2 });
+  assert.equal(jobs, 1);
   const matrix = mergePartials(plan.scans[0]!, partials[0]!);
   // The row exactly at the start lies outside of (start, end].
   assert.deepEqual([...matrix.series[0]!.values], [59]);
@@ -198,7 +199,8 @@ test('who lends memory hears when no worker is at a job any more, also when it n
   assert.deepEqual(left, ['done', 'waiting 2', 'waiting 3'], 'two are with the worker');
   const refused = pool.run(request, { signal: given.signal, onLeft: () => left.push('refused') });
   await assert.rejects(refused, { message: 'given up' });
-  await pool.run({ kind: 'finish_metric', session: 99 }, { worker: 0 });
+  const unknown = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 99 }, { worker: 0 });
+  assert.deepEqual(unknown, { partials: [], jobs: 0 });
   assert.deepEqual(left.sort(), ['done', 'refused', 'waiting 0', 'waiting 1', 'waiting 2', 'waiting 3']);
 });
 

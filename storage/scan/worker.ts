@@ -44,12 +44,19 @@ interface Done {
   readonly transfer?: ArrayBuffer[];
 }
 
+/** What is added up for a session. */
+interface SessionScans {
+  /** Of the plan, each by tenant. */
+  readonly scans: readonly Map<string | null, MetricScan>[];
+  /** Done. */
+  jobs: number;
+}
+
 class ScanWorker {
   readonly #store: ObjectStore;
   readonly #source: BlockSource;
   readonly #logScans = new Map<number, Map<string | null, LogScan>>();
-  /** A session's scans, each by tenant. */
-  readonly #metricScans = new Map<number, Map<string | null, MetricScan>[]>();
+  readonly #metricScans = new Map<number, SessionScans>();
 
   constructor(store: ObjectStore) {
     this.#store = store;
@@ -107,11 +114,12 @@ class ScanWorker {
 
   async #scanMetric(request: ScanMetricRequest): Promise<Done> {
     refuseCancelled(request.cancel);
-    let scans = this.#metricScans.get(request.session);
-    if (!scans) {
-      scans = request.scans.map(() => new Map());
-      this.#metricScans.set(request.session, scans);
+    let added = this.#metricScans.get(request.session);
+    if (!added) {
+      added = { scans: request.scans.map(() => new Map()), jobs: 0 };
+      this.#metricScans.set(request.session, added);
     }
+    const { scans } = added;
     const stats = newScanStats();
     for (const { scan, units } of request.parts) {
       for (const unit of units) {
@@ -123,15 +131,16 @@ class ScanWorker {
         await one.add(unit, this.#source, request.cancel, stats);
       }
     }
+    added.jobs++;
     return { value: { stats } satisfies MetricScanResult };
   }
 
   #finishMetric(request: FinishMetricRequest): Done {
-    const scans = this.#metricScans.get(request.session) ?? [];
+    const { scans, jobs } = this.#metricScans.get(request.session) ?? { scans: [], jobs: 0 };
     this.#metricScans.delete(request.session);
     const partials = scans.map((byTenant) => [...byTenant.values()].map((scan) => scan.partial()));
     const transfer = partials.flat().flatMap(transferablesOf);
-    return { value: { partials } satisfies MetricFinishResult, transfer };
+    return { value: { partials, jobs } satisfies MetricFinishResult, transfer };
   }
 
   async #measure({ units, buckets, cancel }: MeasureRequest): Promise<Done> {
