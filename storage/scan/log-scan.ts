@@ -5,7 +5,7 @@ import { type BlockSource, firstRowAtOrAfter, type OpenBlock } from './block-sou
 import { FirstTimes } from './first-times.ts';
 import { FrontCheck } from './front-check.ts';
 import { ScanCancelledError } from './messages.ts';
-import type { ScanStats } from './scan-stats.ts';
+import { addScanStats, newScanStats, type ScanStats } from './scan-stats.ts';
 import { groupWithTenant } from './tenant-label.ts';
 import type { ScanUnit } from './units.ts';
 
@@ -39,8 +39,28 @@ export class LogScan {
       this.#pipeline = compile(this.#plan);
       this.#check = FrontCheck.of(this.#pipeline);
     }
+    const lastNs = await this.#lastOf(units, beyondNs, source);
+    if (lastNs !== beyondNs) {
+      const own = newScanStats();
+      const partial = await this.#scan(units, lastNs, source, cancel, own);
+      // Of a damaged block the times may be left and the lines not: rows behind its own are in the answer then.
+      if (own.corruptBlocks === 0) {
+        addScanStats(stats, own);
+        return partial;
+      }
+    }
+    return this.#scan(units, beyondNs, source, cancel, stats);
+  }
+
+  async #scan(
+    units: readonly ScanUnit[],
+    beyondNs: bigint | null,
+    source: BlockSource,
+    cancel: Int32Array,
+    stats: ScanStats,
+  ): Promise<LogPartial> {
     const pipeline = this.#pipeline;
-    const collector = new LogCollector(this.#plan, await this.#lastOf(units, beyondNs, source));
+    const collector = new LogCollector(this.#plan, beyondNs);
     const wanted = { lines: true, metadata: pipeline.needsMetadata };
     for (const unit of units) {
       // Bounds of the whole unit, against what is already known to be out of reach.
