@@ -3,6 +3,7 @@ import type { EncodedBlock } from '../../storage/block/types.ts';
 import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { BlockMemory } from './block-memory.ts';
+import type { Head } from './head.ts';
 import type { IngesterMetrics } from './metrics.ts';
 import type { Cut, Stream } from './stream.ts';
 
@@ -115,8 +116,7 @@ export class Cutter {
       for (let failures = 0; ; failures++) {
         try {
           const started = performance.now();
-          const encoded = await Promise.all(cut.heads!.map((head) => this.#encoder.encode(head.pieces())));
-          const blocks = encoded.flat().map((block) => this.#blocks.keep(block));
+          const blocks = (await this.#encodeAll(cut.heads!)).map((block) => this.#blocks.keep(block));
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const encodedBytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
           this.#memory.cutBytes += encodedBytes - cut.memoryBytes;
@@ -141,6 +141,13 @@ export class Cutter {
       this.#relieve(bytes);
       this.#finished(bytes);
     }
+  }
+
+  /** Rejects once no head is read any more: the next attempt may end, and give the memory back, before this one's rest. */
+  async #encodeAll(heads: readonly Head[]): Promise<EncodedBlock[]> {
+    const encodings = heads.map((head) => this.#encoder.encode(head.pieces()));
+    await Promise.allSettled(encodings);
+    return (await Promise.all(encodings)).flat();
   }
 
   #relieve(bytes: number): void {

@@ -143,6 +143,39 @@ describe('rows of a stream in memory', () => {
     assert.equal(own.idleBytes, idle + 64 * 1024);
   });
 
+  it('shows only whole rows, and takes others, after memory could not be had', (t) => {
+    for (let fails = 1; fails < 9; fails++) {
+      const own = new HeadMemory(64 * 1024 * 1024);
+      const stream = new Stream([['a', 'b']], '{a="b"}', own);
+      const rows = Array.from(
+        { length: 6 },
+        (_, i): TestRow => [T0 + BigInt(i), `${i}`.repeat(40_000 * (1 + (i % 3)))],
+      );
+      let takes = 0;
+      const take = own.take.bind(own);
+      const gives = t.mock.method(own, 'give');
+      const taken = t.mock.method(own, 'take', (bytes: number) => {
+        if (++takes === fails) throw new RangeError('Array buffer allocation failed');
+        return take(bytes);
+      });
+      const before: string[] = [];
+      for (const row of rows) {
+        try {
+          stream.append(batchOf([row]), null, 0);
+          before.push(textOf(row));
+        } catch (error: unknown) {
+          assert.ok(error instanceof RangeError);
+        }
+      }
+      const held: Held[] = [];
+      assert.deepEqual(headsOf(stream, held).flatMap(headRows), before, `the ${fails}th time`);
+      for (const one of held) one.letGo();
+      assert.ok(stream.isLast(batchOf([rows.at(-1)!]), 0, 0) || fails >= takes);
+      for (const head of stream.cut()!.heads!) head.release();
+      assert.equal(gives.mock.callCount(), taken.mock.calls.filter(({ error }) => error === undefined).length);
+    }
+  });
+
   it('is not copied for a thread', () => {
     const stream = new Stream([['a', 'b']], '{a="b"}', memory);
     stream.append(batchOf([[T0, 'line']]), null, 0);

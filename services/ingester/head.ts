@@ -88,7 +88,10 @@ export class Head {
     );
   }
 
-  /** Appends rows `[from, to)` of a batch, whose lines touch each other there. `fits` must hold. */
+  /**
+   * Appends rows `[from, to)` of a batch, whose lines touch each other there. `fits` must hold. Where memory cannot be had
+   * it throws, and has taken the rows up to some of them.
+   */
   append(batch: StreamBatch, from: number, to: number, lineStart: number, lineEnd: number): void {
     const { metaEnds, metaBytes, rowCount } = batch;
     this.#observe(batch, from, to);
@@ -151,7 +154,8 @@ export class Head {
 
   /** Line and metadata of the row appended last; views, valid until the head is released. */
   lastRow(): [line: Buffer, metadata: Buffer] {
-    const address = this.#pieces.at(-1)!;
+    // Behind it there is an empty one where the memory for a row could not be had.
+    const address = this.#pieces[this.#used.findLastIndex((used) => used > 0)]!;
     const { bytes, words } = this.#memory.slabOf(address);
     const record = this.#memory.startOf(address) + this.#lastRecord;
     const rows = words[record >>> 2]!;
@@ -214,7 +218,6 @@ export class Head {
       }
       this.#lastOffset = last;
     }
-    this.#rowCount += to - from;
   }
 
   /** Whether little is lost when the last piece takes no more. */
@@ -283,6 +286,7 @@ export class Head {
     this.#lastRecord = used;
     this.#used[this.#used.length - 1] = used + taken;
     this.#room -= taken;
+    this.#rowCount += rows;
     this.#lineBytes += lineBytes;
     this.#setCount += setCount;
     this.#metaBytes += metaBytes;

@@ -202,20 +202,19 @@ export class Ingester implements IngesterClient {
     this.#assertReadable();
     const found: RecentStream[] = [];
     const held: Held[] = [];
-    for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
-      const recent = stream.recent(startNs, endNs, held);
-      if (recent !== null) found.push(recent);
-    }
     const letGo = (): void => {
       for (const one of held) one.letGo();
     };
-    if (lease !== undefined) {
-      lease.onEnd(letGo);
-      return found;
+    try {
+      for (const stream of this.#tenants.get(tenant)?.select(matchers) ?? []) {
+        const recent = stream.recent(startNs, endNs, held);
+        if (recent !== null) found.push(recent);
+      }
+      return lease === undefined ? found.map(copyOfRecent) : found;
+    } finally {
+      if (lease === undefined) letGo();
+      else lease.onEnd(letGo);
     }
-    const copies = found.map(copyOfRecent);
-    letGo();
-    return copies;
   }
 
   async series({ tenant, matchers, startNs, endNs }: RecentRequest): Promise<readonly Labels[]> {
@@ -438,9 +437,12 @@ export class Ingester implements IngesterClient {
 
   #append(stream: Stream, batch: StreamBatch, rows: Uint32Array | null): void {
     const before = stream.headBytes;
-    stream.append(batch, rows, this.#options.clock.nowMs());
+    try {
+      stream.append(batch, rows, this.#options.clock.nowMs());
+    } finally {
+      this.#memory.headBytes += stream.headBytes - before;
+    }
     const after = stream.headBytes;
-    this.#memory.headBytes += after - before;
     if (before < LARGE_HEAD_BYTES && after >= LARGE_HEAD_BYTES) this.#large.add(stream);
   }
 

@@ -252,8 +252,13 @@ export class Stream implements StreamOrder {
     }
     const next = new Head(batch.baseNs + BigInt(min), this.#expectedBytes, this.#memory);
     if (to - from === 1 || next.fits(batch.baseNs, min, max, bytes)) {
-      this.#heads = this.#heads.concat(next);
-      next.append(batch, from, to, lineStart, lineEnd);
+      try {
+        next.append(batch, from, to, lineStart, lineEnd);
+      } finally {
+        // It throws where there is no memory; a head without rows would have no last one.
+        if (next.rowCount > 0) this.#heads = this.#heads.concat(next);
+        else next.release();
+      }
       return;
     }
     // Timestamps of one push lie further apart than a head can hold: halve until they do not.
