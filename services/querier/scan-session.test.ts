@@ -4,8 +4,10 @@ import { type MetricPlan, planQuery } from '../../logql/plan/index.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
 import type { WorkerRequest } from '../../storage/scan/messages.ts';
 import { newScanStats } from '../../storage/scan/scan-stats.ts';
+import type { TimeBuckets } from '../../storage/scan/time-buckets.ts';
 import type { ScanUnit } from '../../storage/scan/units.ts';
 import { WorkerLostError, type WorkerPool, type WorkOptions } from '../../storage/scan/worker-pool.ts';
+import type { ReadLease } from '../rpc/read-lease.ts';
 import { divideUnits, JOB_UNITS, ScanSession } from './scan-session.ts';
 import { QueryStats } from './stats.ts';
 
@@ -32,6 +34,54 @@ describe('divideUnits', () => {
     const units = Array.from({ length: 2 * JOB_UNITS + 1 }, () => unit(1, 1));
     assert.deepEqual(sizes(divideUnits(units)), [JOB_UNITS, JOB_UNITS, 1]);
     assert.deepEqual(divideUnits(units).flat(), units);
+  });
+});
+
+describe('the lease of a session', () => {
+  const never = new AbortController().signal;
+  /** A worker that stays at its jobs until it is told otherwise, as one does that was given up. */
+  function slowPool() {
+    const left: (() => void)[] = [];
+    const run = (_: WorkerRequest, { signal, onLeft }: WorkOptions): Promise<unknown> => {
+      left.push(onLeft!);
+      return new Promise((_resolve, reject) => {
+        signal!.addEventListener('abort', () => reject(signal!.reason as Error), { once: true });
+      });
+    };
+    return { pool: { size: 2, run, broadcast: () => {} } as unknown as WorkerPool, left };
+  }
+
+  it('ends when the last worker has left its job, long after the query', async () => {
+    const { pool, left } = slowPool();
+    const ended: string[] = [];
+    const buckets = { startsNs: [0n], endsNs: [9n] } as unknown as TimeBuckets;
+    let measured: Promise<unknown>;
+    {
+      await using session = new ScanSession(pool, new QueryStats(), never, 'a');
+      session.lease.onEnd(() => ended.push('lent'));
+      measured = Promise.all([1, 2].map(() => session.measure([unit(1, 1)], buckets, () => {})));
+      measured.catch(() => {}); // looked at below
+    }
+    await assert.rejects(measured, { message: 'the query has ended' });
+    left[0]!();
+    assert.deepEqual(ended, []);
+    left[1]!();
+    assert.deepEqual(ended, ['lent']);
+  });
+
+  it('ends with a query that sent no job, also by an error, and lends nothing afterwards', async () => {
+    const ended: string[] = [];
+    let lease: ReadLease | undefined;
+    const query = async (): Promise<void> => {
+      await using session = new ScanSession(slowPool().pool, new QueryStats(), never, 'a');
+      lease = session.lease;
+      lease.onEnd(() => ended.push('lent'));
+      throw new Error('too many bytes');
+    };
+    await assert.rejects(query(), { message: 'too many bytes' });
+    assert.deepEqual(ended, ['lent']);
+    lease!.onEnd(() => ended.push('too late'));
+    assert.deepEqual(ended, ['lent', 'too late']);
   });
 });
 

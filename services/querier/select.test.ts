@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { Labels } from '../../logql/labels.ts';
-import type { Matcher } from '../../logql/syntax/ast.ts';
+import { conditionOf } from '../../logql/plan/index.ts';
+import type { LogSelectorExpr, Matcher } from '../../logql/syntax/ast.ts';
+import { parseQuery } from '../../logql/syntax/index.ts';
 import { systemClock } from '../../storage/host/clock.ts';
 import { silentLogger } from '../../storage/host/logger.ts';
 import { SegmentCatalog } from '../../storage/index/index.ts';
@@ -62,6 +64,42 @@ describe('selectStreams', () => {
     });
     for (let turns = 0; turns < 40; turns++) await setImmediate();
     assert.deepEqual(unhandled, []);
+  });
+
+  it('looks at no block any more once the query was given up, whose memory may be another one by then', async () => {
+    const condition = conditionOf((parseQuery('{app="a"} |= "some text"') as LogSelectorExpr).stages);
+    const catalog = new SegmentCatalog(failingStore([]), silentLogger);
+    await catalog.load();
+    for (const given of ['before the answer', 'while it is looked at']) {
+      const client = new AbortController();
+      const giveUp = (): void => client.abort(new Error('given up'));
+      let looks = 0;
+      const block = {
+        bytes: new Uint8Array(0),
+        stats: { minNs: 0n, maxNs: 9n, rowCount: 1, lineBytes: 1, metadataBytes: 0, encodedBytes: 0 },
+        get filter(): Uint8Array {
+          if (looks++ === 0) giveUp();
+          return new Uint8Array(0);
+        },
+      };
+      const streams = Array.from({ length: 5000 }, (_, i) => ({
+        labels: [['app', `${i}`]] as const,
+        blocks: [block],
+        heads: [],
+      }));
+      const ingester = ingesterOf(async () => {
+        if (given === 'before the answer') giveUp();
+        return streams;
+      });
+      const sources = { catalog, recent: onlyIngester(ingester, systemClock) };
+      const tenants = { ids: ['a'], federated: false };
+      const selection = { tenants, matchers, tenantMatchers: 'choose' as const, ...bounds, condition };
+      using lease = new ReadLease();
+      await assert.rejects(selectStreams(sources, selection, new QueryStats(), { lease, signal: client.signal }), {
+        message: 'given up',
+      });
+      assert.ok(given === 'before the answer' ? looks === 0 : looks > 0 && looks < 2000, `${looks} blocks`);
+    }
   });
 });
 

@@ -133,6 +133,7 @@ export async function selectStreams(
       return { tenant, storedSeries, recentLists, deletes };
     }),
   );
+  signal?.throwIfAborted();
   const found: { labels: Labels; tenant: string | null; blocks: BlockRef[]; deletes: readonly DeleteRule[] }[] = [];
   let looked = 0;
   for (const { tenant, storedSeries, recentLists, deletes } of asked) {
@@ -153,7 +154,7 @@ export async function selectStreams(
       return stream;
     };
     for (const series of storedSeries) {
-      if (++looked % STREAMS_A_TURN === 0) await setImmediate();
+      if (++looked % STREAMS_A_TURN === 0) await othersTurn(signal);
       const { blocks } = streamOf(series.labels);
       for (const block of series.blocks) {
         blocks.push(storedRef(block));
@@ -163,7 +164,7 @@ export async function selectStreams(
     for (const list of recentLists) {
       stats.ingestersReached++;
       for (const series of list) {
-        if (++looked % STREAMS_A_TURN === 0) await setImmediate();
+        if (++looked % STREAMS_A_TURN === 0) await othersTurn(signal);
         const { blocks } = streamOf(series.labels);
         for (const block of series.blocks) {
           const { filter } = block;
@@ -180,6 +181,12 @@ export async function selectStreams(
   stats.totalStreams += found.length;
   stats.indexMs += performance.now() - began;
   return found.map(withoutDeletedBlocks).filter((stream) => stream.blocks.length > 0);
+}
+
+/** Throws when the query was given up meanwhile: its lease may have ended, and then its blocks are no longer its own. */
+async function othersTurn(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  signal?.throwIfAborted();
 }
 
 /** Leaves out blocks of which a request without stages deletes every row. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
 import { conditionOf } from '../../logql/plan/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
@@ -13,6 +14,7 @@ import { type LogFields, silentLogger } from '../../storage/host/logger.ts';
 import { ALL_TIME, batchOf, blockRows, labelsText, rowsOfRecent, until } from '../ingester/testdata/fixture.ts';
 import { startIngester } from '../ingester/testdata/started.ts';
 import { type IngesterClient, PushRejectedError, type RecentRequest, type RecentStream } from './ingester.ts';
+import { encodeRecentRequest, messages } from './ingester-messages.ts';
 import { RemoteIngester } from './remote-ingester.ts';
 import { type RpcCode, RpcError } from './rpc-error.ts';
 import { ingesterOf } from './testing/ingester-of.ts';
@@ -80,6 +82,51 @@ describe('calls to an ingester of another process', () => {
       { maxAnswerBytes: 12 * MB },
     );
     await assert.rejects(served.remote.recent(ASKED), { code: 'resource_exhausted' });
+    await until(() => served.service.active === 0, 'the server gives up');
+  });
+
+  it('hold what they are answered from no longer than it is sent, whoever ends the call', async () => {
+    const held = new Set<string>();
+    let name = '';
+    await using served = await serve(
+      ingesterOf(async ({ lease }) => {
+        const own = name;
+        held.add(own);
+        lease!.onEnd(() => held.delete(own));
+        if (own === 'no answer') throw new Error('no answer');
+        return largeAnswer(own === 'whole' ? 3 : 500);
+      }),
+      { maxAnswerBytes: 4096 * MB },
+    );
+    const ask = (as: string, signal?: AbortSignal) => {
+      name = as;
+      return served.remote.recent(ASKED, signal);
+    };
+    await ask('whole');
+    await assert.rejects(ask('no answer'), RpcError);
+    const client = new AbortController();
+    const given = ask('given up', client.signal);
+    await until(() => held.has('given up'), 'the answer begins');
+    client.abort(new Error('given up'));
+    await assert.rejects(given, { message: 'given up' });
+    await until(() => held.size === 0, 'what was lent is given back');
+    // Who takes nothing and says nothing, until his time is over.
+    const slow = new Client(served.address, credentials.createInsecure());
+    try {
+      name = 'takes nothing';
+      const call = slow.makeServerStreamRequest(
+        '/loptr.Ingester/Recent',
+        (bytes: Buffer) => bytes,
+        (bytes: Buffer) => bytes,
+        messages.recentRequest.encode(encodeRecentRequest(ASKED)),
+        { deadline: Date.now() + 300 },
+      );
+      call.on('error', () => {}); // its time is over
+      await until(() => held.has('takes nothing'), 'the answer begins');
+      await until(() => held.size === 0, 'what was lent is given back');
+    } finally {
+      slow.close();
+    }
     await until(() => served.service.active === 0, 'the server gives up');
   });
 
