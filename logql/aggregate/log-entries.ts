@@ -16,6 +16,8 @@ export interface LogPartial {
   readonly sequences: Float64Array;
   readonly rows: Uint32Array;
   readonly lines: readonly string[];
+  /** Whose entries they are, in an answer about several tenants. */
+  readonly tenant?: string;
 }
 
 export function logTransferables(partial: LogPartial): ArrayBuffer[] {
@@ -28,8 +30,8 @@ const FIRST_CAPACITY = 64;
 /**
  * Growing columns of entries that can be cut to those that the plan may still answer with.
  *
- * Order: by time in the direction of the query; at one time, streams of lower rank first, whatever the direction; in a
- * stream by arrival (block sequence, row), backward the other way round.
+ * Order: by time in the direction of the query; at one time, streams of lower rank first, whatever the direction, then as
+ * `compareTenants` says; in a stream by arrival (block sequence, row), backward the other way round.
  */
 export class EntryBuffer {
   #timestampsNs = new BigInt64Array(FIRST_CAPACITY);
@@ -40,10 +42,13 @@ export class EntryBuffer {
   #lines: string[] = [];
   readonly #plan: LogPlan;
   readonly #backward: boolean;
+  readonly #compareTenants: (group: number, other: number) => number;
 
-  constructor(plan: LogPlan) {
+  /** `compareTenants`: of two groups of one rank. */
+  constructor(plan: LogPlan, compareTenants: (group: number, other: number) => number = () => 0) {
     this.#plan = plan;
     this.#backward = plan.direction === 'backward';
+    this.#compareTenants = compareTenants;
   }
 
   get length(): number {
@@ -107,7 +112,7 @@ export class EntryBuffer {
   }
 
   /** Copies out all entries, with group numbers as they were pushed. */
-  columns(): Omit<LogPartial, 'groups'> {
+  columns(): Omit<LogPartial, 'groups' | 'tenant'> {
     const n = this.length;
     return {
       timestampsNs: this.#timestampsNs.slice(0, n),
@@ -134,6 +139,7 @@ export class EntryBuffer {
       if (s !== t) return s < t ? -sign : sign;
       return (
         this.#ranks[x]! - this.#ranks[y]! ||
+        this.#compareTenants(this.#groupIndexes[x]!, this.#groupIndexes[y]!) ||
         sign * (this.#sequences[x]! - this.#sequences[y]! || this.#rows[x]! - this.#rows[y]!) ||
         x - y
       );

@@ -112,6 +112,24 @@ describe('log entries of several threads', () => {
     assert.deepEqual([next.lowestOffset, next.highestOffset], [-2, 3]);
   });
 
+  it('of streams that several tenants label alike are in order of tenant, whichever comes first', () => {
+    const plan = planOf({ limit: 3 });
+    const partialOf = (tenant: string) => {
+      const collector = new LogCollector(plan);
+      collector.openBlock(ORIGIN, 0, 7);
+      for (const row of [0, 1]) collector.add(5, row, 0, `${tenant} ${row}`);
+      return { ...collector.partial([group([['__tenant_id__', tenant]])]), tenant };
+    };
+    for (const tenants of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const merger = new LogMerger(plan);
+      for (const tenant of tenants) merger.add(partialOf(tenant));
+      assert.deepEqual(merger.finish().lines, ['a 0', 'a 1', 'b 0']);
+    }
+  });
+
   it('are counted while an interval keeps the limit from bounding them', () => {
     const collector = new LogCollector(planOf({ limit: 1, intervalNs: 1n, periodNs: 1n }), null, 100);
     collector.openBlock(ORIGIN);

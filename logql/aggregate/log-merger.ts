@@ -23,15 +23,21 @@ export class LogMerger {
   readonly #plan: LogPlan;
   readonly #entries: EntryBuffer;
   readonly #groups: GroupLabels[] = [];
+  /** By group; '' where the answer names none. */
+  readonly #tenants: string[] = [];
   readonly #groupByKey = new Map<string, number>();
 
   constructor(plan: LogPlan) {
     this.#plan = plan;
-    this.#entries = new EntryBuffer(plan);
+    // Streams of several tenants may have the same labels, and so one rank.
+    this.#entries = new EntryBuffer(plan, (a, b) => {
+      const [x, y] = [this.#tenants[a]!, this.#tenants[b]!];
+      return x < y ? -1 : x > y ? 1 : 0;
+    });
   }
 
   add(partial: LogPartial): void {
-    const groups = Uint32Array.from(partial.groups, (group) => this.#group(group));
+    const groups = Uint32Array.from(partial.groups, (group) => this.#group(group, partial.tenant ?? ''));
     for (let i = 0; i < partial.lines.length; i++) {
       this.#entries.push(
         partial.timestampsNs[i]!,
@@ -66,11 +72,12 @@ export class LogMerger {
     return { groups: this.#groups, timestampsNs, groupIndexes, lines };
   }
 
-  #group(group: GroupLabels): number {
+  #group(group: GroupLabels, tenant: string): number {
     const key = [group.stream, group.structuredMetadata, group.parsed].map(labelsKey).join(';');
     let index = this.#groupByKey.get(key);
     if (index === undefined) {
       index = this.#groups.push(group) - 1;
+      this.#tenants.push(tenant);
       this.#groupByKey.set(key, index);
     }
     return index;

@@ -74,7 +74,8 @@ export class LogScan {
     }
     const partial = collector.partial(pipeline.groups);
     const tenant = this.#tenant;
-    return tenant === null ? partial : { ...partial, groups: partial.groups.map((g) => groupWithTenant(g, tenant)) };
+    if (tenant === null) return partial;
+    return { ...partial, tenant, groups: partial.groups.map((g) => groupWithTenant(g, tenant)) };
   }
 
   /**
