@@ -23,10 +23,10 @@ import { WorkerLostError, WorkerPool } from './worker-pool.ts';
 const BASE_NS = 1_795_168_800_000_000_000n;
 const SECOND_NS = 1_000_000_000n;
 const directory = mkdtempSync(join(tmpdir(), 'loptr-pool-'));
+const settings = { objectStore: { kind: 'filesystem' as const, directory } };
 let pool: WorkerPool;
 
 before(() => {
-  const settings = { objectStore: { kind: 'filesystem' as const, directory } };
   pool = new WorkerPool({ size: 1, settings, logger: silentLogger, strayMs: 20 });
 });
 after(async () => {
@@ -202,6 +202,31 @@ test('who lends memory hears when no worker is at a job any more, also when it n
   const unknown = await pool.run<MetricFinishResult>({ kind: 'finish_metric', session: 99 }, { worker: 0 });
   assert.deepEqual(unknown, { partials: [], jobs: 0 });
   assert.deepEqual(left.sort(), ['done', 'refused', 'waiting 0', 'waiting 1', 'waiting 2', 'waiting 3']);
+});
+
+test('nobody loses a worker to work behind his own that was given up', async () => {
+  const plan = planQuery(parseQuery('sum(rate({app="a"} |~ "line .*9" [1s]))'), { ...params, instant: false });
+  const blocks = await encoded(16_000);
+  const other = new WorkerPool({ size: 1, settings, logger: silentLogger, strayMs: 150 });
+  try {
+    await other.run({ kind: 'finish_metric', session: 39 }); // it has begun
+    const own = other.run<MetricScanResult>({ ...metricRequest(plan as MetricPlan, blocks, 400), session: 40 });
+    const client = new AbortController();
+    const cancel = flag();
+    const left = Promise.withResolvers<void>();
+    const given = other.run(
+      { ...metricRequest(plan as MetricPlan, blocks), session: 41, cancel },
+      { signal: client.signal, onLeft: left.resolve },
+    );
+    Atomics.store(cancel, 0, 1);
+    client.abort(new Error('given up'));
+    await assert.rejects(given, { message: 'given up' });
+    assert.equal((await own).stats.recentBlocks, 400);
+    await left.promise;
+    assert.equal(other.replaced, 0);
+  } finally {
+    await other.stop();
+  }
 });
 
 test('work that is given up rejects at once, and a worker that stays at it is replaced', async () => {

@@ -145,6 +145,11 @@ export class WorkerPool {
     }
     const worker = this.#workers.find((w) => w?.jobs.has(job.id));
     if (!worker) return;
+    if (worker.current === job) this.#watchStray(worker, job);
+  }
+
+  /** Work that was given up usually ends where it begins; the time that it waits behind another's work does not count. */
+  #watchStray(worker: PoolWorker, job: Job): void {
     const timer = setTimeout(() => {
       if (!worker.jobs.has(job.id) || this.#stopped) return;
       this.#options.logger.warn('replacing a worker that does not give up its work', { worker: worker.index });
@@ -189,6 +194,8 @@ export class WorkerPool {
           if (reply.error) job.reject(new ScanError(reply.error.code, reply.error.message));
           else job.resolve(reply.value);
         }
+        const next = worker.current;
+        if (next?.abandoned) this.#watchStray(worker, next);
         this.#dispatch();
         if (worker.jobs.size === 0) worker.idle();
       },
@@ -244,6 +251,11 @@ class PoolWorker {
     });
     this.#thread.on('exit', () => events.onExit(this, failure));
     this.#thread.unref();
+  }
+
+  /** What it is at; the others wait behind it. */
+  get current(): Job | undefined {
+    return this.jobs.values().next().value;
   }
 
   /** A worker with work keeps the process alive; an idle one does not. */
