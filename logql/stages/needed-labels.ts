@@ -33,3 +33,6 @@ export class NeededLabels {
     return false;
   }
 }
+
+/** Of a parser: keys that never come again must not fill the memory. */
+export const MAX_REMEMBERED_KEYS = 20_000;

@@ -15,8 +15,8 @@ import {
   unquotedText,
 } from './json-scan.ts';
 import { joinLabelName } from './label-name.ts';
-import type { NeededLabels } from './needed-labels.ts';
-import type { Row, RowStage } from './row.ts';
+import { MAX_REMEMBERED_KEYS, type NeededLabels } from './needed-labels.ts';
+import { DUPLICATE_SUFFIX, type Row, type RowStage } from './row.ts';
 import { detach } from './text.ts';
 
 export const JSON_PARSER_ERROR = 'JSONParserErr';
@@ -38,6 +38,7 @@ export class JsonStage implements RowStage {
   readonly #needed: NeededLabels | null;
   readonly #value = newJsonValue();
   readonly #parents: KeyNode[] = [];
+  #remembered = 0;
 
   constructor(needed: NeededLabels | null) {
     this.#needed = needed;
@@ -168,10 +169,10 @@ export class JsonStage implements RowStage {
     const text = keyText(raw);
     if (text === null) return null;
     const name = joinLabelName(parent.name, text);
-    const id = name === '' ? -1 : row.id(name);
     const needed = this.#needed;
     const isNeeded = needed === null || needed.has(name);
-    const isWanted = id >= 0 && (isNeeded || needed.has(row.names[row.extractedId(id)]!));
+    const isWanted = name !== '' && (isNeeded || needed.has(name + DUPLICATE_SUFFIX));
+    const id = isWanted ? row.id(name) : -1;
     const node = new KeyNode(
       detach(raw),
       name,
@@ -180,7 +181,10 @@ export class JsonStage implements RowStage {
       isWanted,
       needed === null || name === '' || needed.hasBelow(name),
     );
-    parent.add(node);
+    if (this.#remembered < MAX_REMEMBERED_KEYS) {
+      this.#remembered++;
+      parent.add(node);
+    }
     return node;
   }
 }
@@ -220,6 +224,7 @@ class KeyNode {
   readonly raw: string;
   /** Label name of the path up to here. */
   readonly name: string;
+  /** -1 where nobody wants the label. */
   readonly id: number;
   /** The label is asked for by this name. */
   readonly isNeeded: boolean;

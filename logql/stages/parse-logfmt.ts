@@ -2,8 +2,8 @@ import type { LogfmtParser } from '../syntax/ast.ts';
 import { sanitizeLabelName } from './label-name.ts';
 import { parseLogfmtKey } from './logfmt-key.ts';
 import { LogfmtScanner } from './logfmt-scan.ts';
-import type { NeededLabels } from './needed-labels.ts';
-import type { Row, RowStage } from './row.ts';
+import { MAX_REMEMBERED_KEYS, type NeededLabels } from './needed-labels.ts';
+import { DUPLICATE_SUFFIX, type Row, type RowStage } from './row.ts';
 import { decodeUtf8, detach } from './text.ts';
 
 const LOGFMT_PARSER_ERROR = 'LogfmtParserErr';
@@ -126,7 +126,7 @@ function setValue(row: Row, id: number, scanner: LogfmtScanner): void {
 interface Key {
   readonly raw: string;
   readonly bytes: Uint8Array;
-  /** Label of the key, -1 when nothing is left of it. */
+  /** Label of the key, -1 when nothing is left of it, or nobody wants it. */
   readonly id: number;
   /** The label is asked for by this name. */
   readonly isNeeded: boolean;
@@ -157,13 +157,16 @@ class KeyCache {
     let key = this.#byRaw.get(raw);
     if (!key) {
       const name = sanitizeLabelName(decodeUtf8(raw));
+      const needed = this.#needed;
+      const isNeeded = needed === null || needed.has(name);
+      const isWanted = name !== '' && (isNeeded || needed.has(name + DUPLICATE_SUFFIX));
       key = {
         raw: detach(raw),
         bytes: Uint8Array.from(Buffer.from(raw, 'latin1')),
-        id: name === '' ? -1 : row.id(name),
-        isNeeded: this.#needed === null || this.#needed.has(name),
+        id: isWanted ? row.id(name) : -1,
+        isNeeded,
       };
-      this.#byRaw.set(key.raw, key);
+      if (this.#byRaw.size < MAX_REMEMBERED_KEYS) this.#byRaw.set(key.raw, key);
     }
     if (cursor < MAX_EXPECTED) this.#inOrder[cursor] = key;
     return key;
