@@ -6,6 +6,7 @@ import {
   comparison,
   costs,
   LOADS,
+  MEASURED,
   mostPerProcess,
   size,
   storagePrice,
@@ -66,7 +67,7 @@ test('requests and bytes grow with the load, one by one', () => {
 });
 
 test('what is written by hand agrees: 1 TB a day, three copies of 16 MiB segments and merges to 128 MiB', () => {
-  const storedMiBPerMonth = (30e12 * 113) / 512 / 2 ** 20;
+  const storedMiBPerMonth = (30e12 * MEASURED.storedShare) / 2 ** 20;
   const firstWrites = ((3 * storedMiBPerMonth) / 16) * 4;
   const merges = ((3 * storedMiBPerMonth) / 128) * 18;
   assert.equal(Math.round(size(1).putsPerMonth), Math.round(firstWrites + merges));
