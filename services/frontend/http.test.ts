@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Registry } from 'prom-client';
 import { compileMatchers } from '../../logql/stages/index.ts';
 import type { LogSelectorExpr } from '../../logql/syntax/ast.ts';
 import { parseQuery } from '../../logql/syntax/index.ts';
@@ -15,6 +14,7 @@ import { FilesystemStore } from '../../storage/objectstore/index.ts';
 import { WorkerPool } from '../../storage/scan/worker-pool.ts';
 import type { Limits } from '../config/limits.ts';
 import { HttpServer } from '../http/index.ts';
+import { serverOptions } from '../http/testing/server-options.ts';
 import type { Route } from '../http/types.ts';
 import { querierRoutes } from '../querier/http.ts';
 import { onlyIngester } from '../querier/ingester-set.ts';
@@ -42,26 +42,8 @@ let querier: Querier;
 let servers: HttpServer[];
 let urls: { readonly direct: string; readonly front: string };
 
-function serverOf(routes: readonly Route[]): HttpServer {
-  return new HttpServer({
-    routes,
-    sockets: [],
-    prefix: '',
-    address: '127.0.0.1',
-    port: 0,
-    maxConnections: 0,
-    readTimeoutMs: 30_000,
-    readHeaderTimeoutMs: 30_000,
-    writeTimeoutMs: 30_000,
-    idleTimeoutMs: 30_000,
-    maxFormBytes: 100_000,
-    compressResponses: false,
-    logRequestsAtInfo: false,
-    tenancy: { authEnabled: true, multiTenantQueries: true },
-    registry: new Registry(),
-    logger: silentLogger,
-  });
-}
+const serverOf = (routes: readonly Route[]): HttpServer =>
+  new HttpServer(serverOptions({ routes, tenancy: { authEnabled: true, multiTenantQueries: true } }));
 
 before(async () => {
   pool = new WorkerPool({ size: 1, settings: { objectStore }, logger: silentLogger });

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
-import { silentLogger } from '../../storage/host/logger.ts';
 import { loadConfig } from '../config/index.ts';
 import { defaultLimits } from '../config/limits.ts';
 import { type AdminOptions, adminRoutes } from './admin-routes.ts';
 import { type IngesterControl, ingesterRoutes } from './ingester-routes.ts';
 import { type RingMember, ringRoutes } from './ring-routes.ts';
 import { HttpServer } from './server.ts';
+import { serverOptions } from './testing/server-options.ts';
 import type { HttpRequest } from './types.ts';
 
 const { config } = loadConfig(['-server.http-listen-port=1234'], { fileExists: () => false });
@@ -41,28 +41,16 @@ const member: RingMember = {
   registeredAtMs: 0,
   heartbeatAtMs: 1000,
 };
-const server = new HttpServer({
-  routes: [
-    ...adminRoutes(admin),
-    ...ingesterRoutes(ingester),
-    ...ringRoutes({ members: () => [member, { ...member, id: 'two', healthy: false }], nowMs: () => 2000 }),
-  ],
-  sockets: [],
-  prefix: '',
-  address: '127.0.0.1',
-  port: 0,
-  maxConnections: 0,
-  readTimeoutMs: 30_000,
-  readHeaderTimeoutMs: 0,
-  writeTimeoutMs: 30_000,
-  idleTimeoutMs: 1000,
-  maxFormBytes: 1000,
-  compressResponses: false,
-  logRequestsAtInfo: false,
-  tenancy: { authEnabled: true, multiTenantQueries: false },
-  registry,
-  logger: silentLogger,
-});
+const server = new HttpServer(
+  serverOptions({
+    routes: [
+      ...adminRoutes(admin),
+      ...ingesterRoutes(ingester),
+      ...ringRoutes({ members: () => [member, { ...member, id: 'two', healthy: false }], nowMs: () => 2000 }),
+    ],
+    registry,
+  }),
+);
 let base = '';
 before(async () => {
   base = `http://127.0.0.1:${await server.start()}`;

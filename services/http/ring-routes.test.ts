@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Registry } from 'prom-client';
-import { silentLogger } from '../../storage/host/logger.ts';
 import { type RingMember, ringRoutes } from './ring-routes.ts';
 import { HttpServer } from './server.ts';
+import { serverOptions } from './testing/server-options.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 const member = (id: string, rest: Partial<RingMember> = {}): RingMember => ({
@@ -26,24 +25,11 @@ const full = {
     members = members.filter((other) => other.id !== id);
   },
 };
-const server = new HttpServer({
-  routes: [...ringRoutes(full), ...ringRoutes({ ...plain(), paths: ['/compactor/ring'] })],
-  sockets: [],
-  prefix: '',
-  address: '127.0.0.1',
-  port: 0,
-  maxConnections: 0,
-  readTimeoutMs: 30_000,
-  readHeaderTimeoutMs: 0,
-  writeTimeoutMs: 30_000,
-  idleTimeoutMs: 1000,
-  maxFormBytes: 1000,
-  compressResponses: false,
-  logRequestsAtInfo: false,
-  tenancy: { authEnabled: true, multiTenantQueries: false },
-  registry: new Registry(),
-  logger: silentLogger,
-});
+const server = new HttpServer(
+  serverOptions({
+    routes: [...ringRoutes(full), ...ringRoutes({ ...plain(), paths: ['/compactor/ring'] })],
+  }),
+);
 let base = '';
 before(async () => {
   base = `http://127.0.0.1:${await server.start()}`;

@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Registry } from 'prom-client';
 import { WebSocket } from 'ws';
-import { silentLogger } from '../../storage/host/logger.ts';
 import { HttpError } from './http-error.ts';
-import { HttpServer, type HttpServerOptions } from './server.ts';
+import { HttpServer } from './server.ts';
+import { serverOptions } from './testing/server-options.ts';
 import type { Route, SocketRoute } from './types.ts';
 import { jsonResponse, textResponse } from './write-response.ts';
 
@@ -76,24 +76,15 @@ const sockets: SocketRoute[] = [
 
 let started = Promise.withResolvers<void>();
 const registry = new Registry();
-const options: HttpServerOptions = {
+const options = serverOptions({
   routes,
   sockets,
-  prefix: '',
-  address: '127.0.0.1',
-  port: 0,
-  maxConnections: 0,
-  readTimeoutMs: 30_000,
-  readHeaderTimeoutMs: 0,
-  writeTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
   maxFormBytes: 100,
   compressResponses: true,
-  logRequestsAtInfo: false,
   tenancy: { authEnabled: true, multiTenantQueries: true },
   registry,
-  logger: silentLogger,
-};
+});
 const server = new HttpServer(options);
 let base = '';
 

@@ -49,12 +49,12 @@ export interface IngesterOptions {
    * Loki does. Null, the default: rows of any age are taken.
    */
   readonly schemaFromMs?: number | null;
-  /** In `[0, 1)`; spreads retries. */
   /**
    * Called with the rows of each push that were taken (`push-batch.ts`), in the tick of the push. The bytes may be
    * overwritten once it returns.
    */
   readonly onTaken?: (tenant: string, batch: Uint8Array) => void;
+  /** In `[0, 1)`; spreads retries. */
   readonly random?: () => number;
 }
 

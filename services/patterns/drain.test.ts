@@ -4,17 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Drain, type DrainConfig } from './drain.ts';
 import { detectFormat, tokenizerFor } from './log-format.ts';
+import { patternConfig } from './testing/pattern-config.ts';
 
-const config: DrainConfig = {
-  maxClusters: 300,
-  maxEvictionRatio: 0.25,
-  sampleIntervalMs: 10_000,
-  maxChunkAgeMs: 3_600_000,
-};
 const FIELDS = ['log', 'message', 'msg', 'msg_', '_msg', 'content'];
 
 function drainOf(lines: readonly string[], own: Partial<DrainConfig> = {}): Drain {
-  const drain = new Drain({ ...config, ...own }, tokenizerFor(detectFormat(lines[0] ?? ''), FIELDS, 3000));
+  const drain = new Drain({ ...patternConfig, ...own }, tokenizerFor(detectFormat(lines[0] ?? ''), FIELDS, 3000));
   for (const line of lines) train(drain, line);
   return drain;
 }
@@ -83,7 +78,10 @@ test('lines of too few or too many tokens, and too long ones, are passed over', 
 });
 
 test('the pattern without a line for longest makes room', () => {
-  const drain = new Drain({ ...config, maxClusters: 2, maxEvictionRatio: 1 }, tokenizerFor('unknown', FIELDS, 3000));
+  const drain = new Drain(
+    { ...patternConfig, maxClusters: 2, maxEvictionRatio: 1 },
+    tokenizerFor('unknown', FIELDS, 3000),
+  );
   for (const line of ['a a a a', 'b b b b', 'a a a a', 'c c c c']) train(drain, line);
   assert.deepEqual(textsOf(drain), ['a a a a', 'c c c c']);
   assert.equal(drain.evictions, 1);
@@ -92,7 +90,7 @@ test('the pattern without a line for longest makes room', () => {
 });
 
 test('a stream whose lines have no patterns is left alone for ten minutes', () => {
-  const drain = new Drain({ ...config, maxClusters: 1 }, tokenizerFor('unknown', FIELDS, 3000));
+  const drain = new Drain({ ...patternConfig, maxClusters: 1 }, tokenizerFor('unknown', FIELDS, 3000));
   const outcomes = [...'abcdef'].map((word) => train(drain, `${word} `.repeat(4), 0, 1, 1000));
   assert.deepEqual(outcomes, [null, null, 'throttled', 'throttled', 'throttled', 'throttled']);
   assert.equal(train(drain, 'g g g g', 0, 1, 600_999), 'throttled');

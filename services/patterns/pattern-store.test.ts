@@ -3,19 +3,10 @@ import { test } from 'node:test';
 import { parseMatchers } from '../../logql/syntax/index.ts';
 import { encodeMetadataSet } from '../../storage/block/metadata-set.ts';
 import { encodePushBatch } from '../rpc/push-batch.ts';
-import type { PatternConfig } from './config.ts';
 import { PatternStore } from './pattern-store.ts';
 import type { LineOutcomes } from './pattern-stream.ts';
+import { patternConfig } from './testing/pattern-config.ts';
 
-const config: PatternConfig = {
-  retainForMs: 3 * 3_600_000,
-  maxChunkAgeMs: 3_600_000,
-  sampleIntervalMs: 10_000,
-  maxClusters: 300,
-  maxEvictionRatio: 0.25,
-  maxLineBytes: 3000,
-  maxMemoryBytes: 1024 * 1024,
-};
 const NOW_MS = 1_800_000_000_000;
 
 interface Line {
@@ -68,7 +59,7 @@ function query(store: PatternStore, selector: string, tenant = 'a') {
 }
 
 test('the same pattern of several streams is one, levels and tenants are apart', () => {
-  const store = new PatternStore(config);
+  const store = new PatternStore(patternConfig);
   push(store, '{app="x", pod="1"}', [
     { atMs: NOW_MS, line: 'took 5 ms to answer', level: 'info' },
     { atMs: NOW_MS + 1, line: 'took 6 ms to answer', level: 'info' },
@@ -91,7 +82,7 @@ test('the same pattern of several streams is one, levels and tenants are apart',
 });
 
 test('lines from before the newest of their stream are passed over and named', () => {
-  const store = new PatternStore(config);
+  const store = new PatternStore(patternConfig);
   const line = 'one two three four';
   const outcomes = push(store, '{app="x"}', [
     { atMs: NOW_MS, line },
@@ -103,21 +94,21 @@ test('lines from before the newest of their stream are passed over and named', (
 });
 
 test('a line stands for those that were not looked at', () => {
-  const store = new PatternStore(config);
+  const store = new PatternStore(patternConfig);
   const lines = Array.from({ length: 10 }, (_, i) => ({ atMs: NOW_MS, line: `took ${i} ms to answer` }));
   assert.deepEqual(push(store, '{app="x"}', lines, 'a', 4), { counted: 10 });
   assert.deepEqual(query(store, '{app="x"}'), [['took <_> ms to answer', 'unknown', [0, 10]]]);
 });
 
 test('what Loki writes about patterns and metrics is not looked at', () => {
-  const store = new PatternStore(config);
+  const store = new PatternStore(patternConfig);
   push(store, '{__pattern__="x"}', [{ atMs: NOW_MS, line: 'one two three four' }]);
   push(store, '{__aggregated_metric__="x"}', [{ atMs: NOW_MS, line: 'one two three four' }]);
   assert.equal(store.streamCount, 0);
 });
 
 test('memory is bounded, the stream without lines for longest goes first', () => {
-  const store = new PatternStore({ ...config, maxMemoryBytes: 20_000 });
+  const store = new PatternStore({ ...patternConfig, maxMemoryBytes: 20_000 });
   const line = 'one two three four';
   for (let i = 0; i < 50; i++) {
     push(store, `{app="x", pod="${i}"}`, [{ atMs: NOW_MS, line }]);
@@ -131,12 +122,12 @@ test('memory is bounded, the stream without lines for longest goes first', () =>
 });
 
 test('old samples are forgotten, and streams without any', () => {
-  const store = new PatternStore(config);
+  const store = new PatternStore(patternConfig);
   push(store, '{app="old"}', [{ atMs: NOW_MS, line: 'one two three four' }]);
   push(store, '{app="new"}', [{ atMs: NOW_MS + 3_600_000, line: 'one two three four' }]);
-  store.prune(NOW_MS + config.retainForMs + 10_000);
+  store.prune(NOW_MS + patternConfig.retainForMs + 10_000);
   assert.equal(store.streamCount, 1);
-  store.prune(NOW_MS + config.retainForMs + 3_610_001);
+  store.prune(NOW_MS + patternConfig.retainForMs + 3_610_001);
   assert.equal(store.streamCount, 0);
   assert.equal(store.sizeBytes, 0);
 });

@@ -7,20 +7,13 @@ import { defaultLimits } from '../config/limits.ts';
 import { PatternsUnavailableError } from '../rpc/patterns.ts';
 import { encodePushBatch } from '../rpc/push-batch.ts';
 import { PatternIngester } from './service.ts';
+import { patternConfig } from './testing/pattern-config.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
 
 function start(registry: Registry, maxWaitingBytes?: number): PatternIngester {
   const patterns = new PatternIngester({
-    config: {
-      retainForMs: 3_600_000,
-      maxChunkAgeMs: 3_600_000,
-      sampleIntervalMs: 10_000,
-      maxClusters: 300,
-      maxEvictionRatio: 0.25,
-      maxLineBytes: 3000,
-      maxMemoryBytes: 1024 * 1024,
-    },
+    config: patternConfig,
     limits: { for: () => ({ ...defaultLimits, pattern_ingester_tokenizable_json_fields_append: ['note'] }) },
     clock: systemClock,
     logger: quiet,

@@ -7,6 +7,7 @@ import { silentLogger } from '../../storage/host/logger.ts';
 import { defaultLimits } from '../config/limits.ts';
 import { batchOf } from '../ingester/testdata/fixture.ts';
 import { PatternIngester } from '../patterns/index.ts';
+import { patternConfig } from '../patterns/testing/pattern-config.ts';
 import type { MemberStatus, ReadSet } from '../ring/index.ts';
 import {
   type PatternRequest,
@@ -52,15 +53,7 @@ describe('what several ingesters found', () => {
 
 function findPatterns(): PatternIngester {
   return new PatternIngester({
-    config: {
-      retainForMs: 3_600_000,
-      maxChunkAgeMs: 3_600_000,
-      sampleIntervalMs: 10_000,
-      maxClusters: 300,
-      maxEvictionRatio: 0.25,
-      maxLineBytes: 3000,
-      maxMemoryBytes: 16 << 20,
-    },
+    config: patternConfig,
     limits: { for: () => defaultLimits },
     clock: systemClock,
     logger: silentLogger,

@@ -6,6 +6,7 @@ import { systemClock } from '../../storage/host/clock.ts';
 import { silentLogger } from '../../storage/host/logger.ts';
 import { defaultLimits } from '../config/limits.ts';
 import { HttpError, HttpServer } from '../http/index.ts';
+import { serverOptions } from '../http/testing/server-options.ts';
 import { Tailer } from './tail.ts';
 
 describe('a tail', () => {
@@ -19,24 +20,9 @@ describe('a tail', () => {
     registry: new Registry(),
     maxDurationMs: 3_600_000,
   });
-  const server = new HttpServer({
-    routes: [],
-    sockets: tailer.routes(),
-    prefix: '',
-    address: '127.0.0.1',
-    port: 0,
-    maxConnections: 0,
-    readTimeoutMs: 30_000,
-    readHeaderTimeoutMs: 0,
-    writeTimeoutMs: 30_000,
-    idleTimeoutMs: 60_000,
-    maxFormBytes: 100,
-    compressResponses: false,
-    logRequestsAtInfo: false,
-    tenancy: { authEnabled: false, multiTenantQueries: false },
-    registry: new Registry(),
-    logger: silentLogger,
-  });
+  const server = new HttpServer(
+    serverOptions({ sockets: tailer.routes(), tenancy: { authEnabled: false, multiTenantQueries: false } }),
+  );
   let port = 0;
   before(async () => {
     port = await server.start();

@@ -10,7 +10,8 @@ import type { HeadColumns } from './types.ts';
 
 /**
  * Rows that are not yet a block, as a block would show them: in order, exact repetitions dropped. When the head is
- * ascending, `offsetsNs` and `bytes` are views of it, or lie in `memory` when it comes in pieces. A head without rows gives columns without rows.
+ * ascending, `offsetsNs` and `bytes` are views of it, or lie in `memory` when it comes in pieces. A head without rows
+ * gives columns without rows.
  */
 export function headToColumns(rows: HeadRows, want: WantedColumns, memory: ColumnMemory = freshMemory): BlockColumns {
   const head = columnsOfHead(rows, memory);

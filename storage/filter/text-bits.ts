@@ -79,7 +79,10 @@ export interface TextBits {
   readonly letters: Uint8Array;
 }
 
-/** 0.8 s a GB of lines, and 0.1 ms a block; 10 ns a byte where these are few. `smallBytes`: SMALL_BYTES at most. */
+/**
+ * 1.8 s a GB of lines, half of it for the letters, and 0.1 ms a block; 10 ns a byte where these are few. `smallBytes`:
+ * SMALL_BYTES at most.
+ */
 export function encodeTextBits(lines: Uint8Array, smallBytes = SMALL_BYTES): TextBits {
   if (lines.length <= smallBytes) return encodeSmall(lines);
   for (let at = 0; at < lines.length; at += CHUNK_BYTES) markChunk(lines, at);

@@ -59,7 +59,8 @@ export class BlockSource {
   }
 
   /**
-   * A block that lies alone is left out when `check` says that no row of it matters. Throws ObjectStoreError when a stored block cannot be read.
+   * A block that lies alone is left out when `check` says that no row of it matters. Throws ObjectStoreError when a
+   * stored block cannot be read.
    */
   async open(
     unit: ScanUnit,

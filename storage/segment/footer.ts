@@ -177,6 +177,7 @@ export class SegmentFooter {
     return (this.#labels[series] = { labels, key: labelsKey(labels) });
   }
 
+  /** Of a block by its number. */
   placeOf(b: number): BlockPlace {
     const c = this.#columns;
     return {
