@@ -26,7 +26,7 @@ export interface IngesterConfig {
   readonly maxUnflushedBytes: number;
   /** Size of the write-ahead log beyond which the streams that hold its oldest segments are flushed. */
   readonly maxWalBytes: number;
-  /** Encodings under way at once. */
+  /** Encodings under way at once; twice as many while some have waited for long. */
   readonly concurrentEncodes: number;
 }
 

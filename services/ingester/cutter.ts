@@ -23,6 +23,8 @@ export interface MemoryUse {
 
 const RETRY_MS = 1000;
 const MAX_WAIT_MS = 2000;
+/** Cuts that wait longer ask for more workers than one. */
+const MAX_CALM_MS = 200;
 /** Memory of cuts that may be encoded at once however many they are. */
 const SMALL_WORK_BYTES = 1 << 20;
 
@@ -39,7 +41,7 @@ export class Cutter {
   #running = 0;
   #runningBytes = 0;
   /** In order; those before `#served` had their turn. Not shifted: a flush may bring 100,000, and each would move all. */
-  #waiting: { readonly bytes: number; readonly start: () => void }[] = [];
+  #waiting: { readonly bytes: number; readonly sinceMs: number; readonly start: () => void }[] = [];
   #served = 0;
   readonly #encoding = new Map<Cut, Promise<void>>();
   /** Memory of cuts that are not encoded yet. */
@@ -111,7 +113,7 @@ export class Cutter {
 
   async #encode(cut: Cut, bytes: number): Promise<void> {
     if (this.#mayStart(bytes)) this.#started(bytes);
-    else await new Promise<void>((start) => this.#waiting.push({ bytes, start }));
+    else await new Promise<void>((start) => this.#waiting.push({ bytes, sinceMs: this.#clock.nowMs(), start }));
     try {
       for (let failures = 0; ; failures++) {
         try {
@@ -159,7 +161,14 @@ export class Cutter {
 
   /** Small ones beyond the number: they travel together. */
   #mayStart(bytes: number): boolean {
-    return this.#running < this.#concurrency || this.#runningBytes + bytes <= SMALL_WORK_BYTES;
+    return (
+      this.#running < this.#concurrency * (this.#isBehind() ? 2 : 1) || this.#runningBytes + bytes <= SMALL_WORK_BYTES
+    );
+  }
+
+  #isBehind(): boolean {
+    const next = this.#waiting[this.#served];
+    return next !== undefined && this.#clock.nowMs() - next.sinceMs > MAX_CALM_MS;
   }
 
   #started(bytes: number): void {

@@ -452,7 +452,7 @@ export class Ingester implements IngesterClient {
       if (stream.headLineBytes >= blockBytes || stream.headRows >= blockRows) this.#cutter.cut(stream);
     }
     const { headBytes, cutBytes, encodedBytes } = this.#memory;
-    if (headBytes > maxHeadBytes) this.#cutLargest(maxHeadBytes * 0.75);
+    if (headBytes > maxHeadBytes) this.#cutLargest(maxHeadBytes * 0.9);
     if (encodedBytes > segmentBytes || headBytes + cutBytes > flushBytes) this.#flusher!.wake();
     this.#metrics.unflushedBytes.set(headBytes + cutBytes);
   }

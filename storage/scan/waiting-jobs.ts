@@ -20,6 +20,10 @@ export class WaitingJobs<J extends Queued> {
     return this.#encodings.size + this.#scans.size;
   }
 
+  get encodings(): number {
+    return this.#encodings.size;
+  }
+
   add(job: J): void {
     (job.isEncoding ? this.#encodings : this.#scans).add(job);
   }

@@ -245,3 +245,18 @@ test('work that is given up rejects at once, and a worker that stays at it is re
   assert.equal(pool.replaced, replaced + 1);
   assert.equal((await encoded(5)).length, 1);
 });
+
+test('blocks are encoded by the first worker until many wait', async () => {
+  const two = new WorkerPool({ size: 2, settings, logger: silentLogger });
+  try {
+    const encode = () => two.run({ kind: 'encode', heads: [head(10)], limits: defaultBlockLimits });
+    const jobs = [encode(), encode(), encode(), encode(), encode()];
+    assert.deepEqual(two.inFlight, [2, 0]);
+    jobs.push(encode());
+    assert.deepEqual(two.inFlight, [2, 1]);
+    await Promise.all(jobs);
+    assert.deepEqual(two.inFlight, [0, 0]);
+  } finally {
+    await two.stop();
+  }
+});

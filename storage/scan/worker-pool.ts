@@ -46,6 +46,11 @@ interface Job extends Queued {
 
 /** Two jobs a worker: one runs while the next one's message is already there. */
 const IN_FLIGHT_PER_WORKER = 2;
+/**
+ * Blocks are encoded by the first worker, and by the next ones once this many wait. Threads that all encode now and then
+ * each have the code for it compiled and keep memory for it: of the CPU of 512 MB a tenth, for two of them.
+ */
+const MANY_ENCODINGS = 4;
 const STRAY_MS = 5000;
 /** A worker that dies sooner than this is replaced only after as long, so that a broken one cannot spin. */
 const RESPAWN_MS = 1000;
@@ -80,6 +85,11 @@ export class WorkerPool {
   /** Jobs that wait for a worker. */
   get queued(): number {
     return this.#waiting.size;
+  }
+
+  /** Jobs that each worker has. */
+  get inFlight(): number[] {
+    return this.#workers.map((worker) => worker?.jobs.size ?? 0);
   }
 
   run<T>(request: WorkerRequest, options: WorkOptions = {}): Promise<T> {
@@ -159,26 +169,41 @@ export class WorkerPool {
   }
 
   #dispatch(): void {
-    while (this.#waiting.size > 0 && this.#free(null) !== null) {
-      const job = this.#waiting.take((waiting) => this.#free(waiting.worker) !== null);
+    while (this.#waiting.size > 0 && this.#leastBusy() !== null) {
+      let worker: PoolWorker | null = null;
+      const job = this.#waiting.take((waiting) => {
+        worker = this.#workerFor(waiting);
+        return worker !== null;
+      });
       if (job === null) return; // what waits is for workers that are busy
-      const worker = this.#free(job.worker)!;
-      try {
-        worker.post({ id: job.id, request: job.request }, job.transfer);
-      } catch (error: unknown) {
-        job.onLeft();
-        job.reject(new Error('a job cannot be sent to its worker', { cause: error }));
-        continue;
-      }
-      worker.jobs.set(job.id, job);
+      this.#give(job, worker!);
     }
   }
 
-  #free(index: number | null): PoolWorker | null {
+  #give(job: Job, worker: PoolWorker): void {
+    try {
+      worker.post({ id: job.id, request: job.request }, job.transfer);
+      worker.jobs.set(job.id, job);
+    } catch (error: unknown) {
+      job.onLeft();
+      job.reject(new Error('a job cannot be sent to its worker', { cause: error }));
+    }
+  }
+
+  /** Null while it has to wait. */
+  #workerFor(job: Job): PoolWorker | null {
+    const alive = this.#workers.filter((worker) => worker !== null);
+    if (job.worker !== null) return alive.find((worker) => worker.index === job.worker && worker.hasRoom) ?? null;
+    if (!job.isEncoding) return this.#leastBusy();
+    const encoders = this.#waiting.encodings < MANY_ENCODINGS ? alive.slice(0, 1) : alive;
+    return encoders.find((worker) => worker.hasRoom) ?? null;
+  }
+
+  /** Of those that have room. */
+  #leastBusy(): PoolWorker | null {
     let best: PoolWorker | null = null;
     for (const worker of this.#workers) {
-      if (!worker || (index !== null && worker.index !== index)) continue;
-      if (worker.jobs.size < IN_FLIGHT_PER_WORKER && (!best || worker.jobs.size < best.jobs.size)) best = worker;
+      if (worker?.hasRoom && (!best || worker.jobs.size < best.jobs.size)) best = worker;
     }
     return best;
   }
@@ -251,6 +276,10 @@ class PoolWorker {
     });
     this.#thread.on('exit', () => events.onExit(this, failure));
     this.#thread.unref();
+  }
+
+  get hasRoom(): boolean {
+    return this.jobs.size < IN_FLIGHT_PER_WORKER;
   }
 
   /** What it is at; the others wait behind it. */
