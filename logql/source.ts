@@ -26,6 +26,8 @@ export interface MetadataColumn {
   readonly name: string;
   /** The distinct values; index 0 is never used by a row that has the label. `values[0]` is the empty string. */
   readonly values: readonly string[];
+  /** One of `values`. Costs less than all of them, where few are asked for. */
+  valueAt(index: number): string;
   /** Per row the index of its value, 0 when the row lacks the label. */
   readonly indexes: Uint32Array;
   /** False: no row has this value, which is not empty. Costs less than making `values`. */

@@ -113,7 +113,7 @@ export class Groups implements GroupSource {
       const column = metadata[i]!;
       const index = column.indexes[row.index]!;
       if (index === 0) continue;
-      node = this.#step(this.#step(node, row.columnIds[i]), column.values[index]);
+      node = this.#step(this.#step(node, row.columnIds[i]), column.valueAt(index));
     }
     for (let i = 0; i < row.touchedCount; i++) {
       const id = row.touched[i]!;

@@ -205,7 +205,7 @@ export class Row {
     if (column >= 0) {
       const metadata = this.#block!.metadata[column]!;
       const index = metadata.indexes[this.index]!;
-      if (index !== 0) return metadata.values[index];
+      if (index !== 0) return metadata.valueAt(index);
     }
     return this.#streamValues[id];
   }

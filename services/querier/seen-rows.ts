@@ -35,7 +35,7 @@ export class SeenRows {
 function keyOf(labels: Labels, columns: BlockColumns, row: number): string {
   const metadata = columns.metadata
     .filter(({ indexes }) => indexes[row] !== 0)
-    .map(({ name, values, indexes }) => [name, values[indexes[row]!]])
+    .map((column) => [column.name, column.valueAt(column.indexes[row]!)])
     .sort(([a], [b]) => (a! < b! ? -1 : 1));
   const ns = columns.baseNs + BigInt(columns.offsetsNs[row]!);
   const head = Buffer.from(`${JSON.stringify([labelsKey(labels), String(ns), metadata])}\n`);

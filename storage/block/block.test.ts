@@ -52,6 +52,29 @@ describe('encodeBlocks and openBlock', () => {
     );
   });
 
+  it('tell values of metadata one by one, in any order, as all together', () => {
+    fc.assert(
+      fc.property(arbitraryRows, (rows) => {
+        const blocks = encodeBlocks(headOf(rows), defaultBlockLimits);
+        const open = [
+          () => headToColumns(headOf(rows), everything),
+          ...blocks.map(
+            ({ bytes }) =>
+              () =>
+                openBlock(bytes).columns(everything),
+          ),
+        ];
+        for (const columns of open) {
+          const together = columns().metadata.map(({ values }) => values);
+          const backwards = columns().metadata.map((column, c) =>
+            together[c]!.map((_, i) => column.valueAt(together[c]!.length - 1 - i)).reverse(),
+          );
+          assert.deepEqual(backwards, together);
+        }
+      }),
+    );
+  });
+
   it('cut at rows, line bytes and span, and leave a long line alone', () => {
     const count = (rows: TestRow[], limits = {}) =>
       encodeBlocks(headOf(rows), { ...defaultBlockLimits, ...limits }).map((b) => b.stats.rowCount);

@@ -2,7 +2,7 @@
  * Rows that several blocks of one stream share: replicas store the same push, and a retried push may land in two
  * blocks. A query counts such a row once, in the earliest of the given blocks.
  */
-import type { BlockColumns } from '../../logql/source.ts';
+import type { BlockColumns, MetadataColumn } from '../../logql/source.ts';
 
 /** Above this many pairs of rows of one timestamp, rows are looked up by a key instead of compared. */
 const MAX_PAIRS = 64;
@@ -136,10 +136,8 @@ function lowerBound(times: Float64Array, count: number, target: number): number 
 
 interface ColumnPair {
   readonly name: string;
-  readonly valuesA: readonly string[];
-  readonly indexesA: Uint32Array | null;
-  readonly valuesB: readonly string[];
-  readonly indexesB: Uint32Array | null;
+  readonly a: MetadataColumn | undefined;
+  readonly b: MetadataColumn | undefined;
 }
 
 /** Compares rows of two blocks by line and metadata; by the line's length where one of them has no lines. */
@@ -158,14 +156,10 @@ class RowComparer {
     this.#bytesB = hasLines ? b.bytes : null;
     const names = new Set([...a.metadata, ...b.metadata].map((column) => column.name));
     for (const name of names) {
-      const columnA = a.metadata.find((column) => column.name === name);
-      const columnB = b.metadata.find((column) => column.name === name);
       this.#pairs.push({
         name,
-        valuesA: columnA?.values ?? [],
-        indexesA: columnA?.indexes ?? null,
-        valuesB: columnB?.values ?? [],
-        indexesB: columnB?.indexes ?? null,
+        a: a.metadata.find((column) => column.name === name),
+        b: b.metadata.find((column) => column.name === name),
       });
     }
   }
@@ -178,11 +172,11 @@ class RowComparer {
     if (endA - startA !== endB - startB) return false;
     const bytesA = this.#bytesA;
     if (bytesA !== null && bytesA.compare(this.#bytesB!, startB, endB, startA, endA) !== 0) return false;
-    for (const pair of this.#pairs) {
-      const indexA = pair.indexesA?.[rowA] ?? 0;
-      const indexB = pair.indexesB?.[rowB] ?? 0;
+    for (const { a, b } of this.#pairs) {
+      const indexA = a?.indexes[rowA] ?? 0;
+      const indexB = b?.indexes[rowB] ?? 0;
       if ((indexA === 0) !== (indexB === 0)) return false;
-      if (indexA !== 0 && pair.valuesA[indexA] !== pair.valuesB[indexB]) return false;
+      if (indexA !== 0 && a!.valueAt(indexA) !== b!.valueAt(indexB)) return false;
     }
     return true;
   }
@@ -191,7 +185,7 @@ class RowComparer {
     const keys = new Set<string>();
     for (let r = from; r < to; r++) {
       let key = lineKey(this.#bytesA, this.#a.lineStarts[r]!, this.#a.lineStarts[r + 1]!);
-      for (const { name, valuesA, indexesA } of this.#pairs) key += keyPart(name, valuesA, indexesA?.[r] ?? 0);
+      for (const { name, a } of this.#pairs) key += keyPart(name, a, r);
       keys.add(key);
     }
     return keys;
@@ -199,7 +193,7 @@ class RowComparer {
 
   keyOfLater(row: number): string {
     let key = lineKey(this.#bytesB, this.#b.lineStarts[row]!, this.#b.lineStarts[row + 1]!);
-    for (const { name, valuesB, indexesB } of this.#pairs) key += keyPart(name, valuesB, indexesB?.[row] ?? 0);
+    for (const { name, b } of this.#pairs) key += keyPart(name, b, row);
     return key;
   }
 }
@@ -209,6 +203,9 @@ function lineKey(bytes: Buffer | null, start: number, end: number): string {
 }
 
 /** Read from the right a key is unambiguous: every part ends in its length, and parts come in one order. */
-function keyPart(name: string, values: readonly string[], index: number): string {
-  return index === 0 ? '|-' : `${name}=${values[index]}|${values[index]!.length}`;
+function keyPart(name: string, column: MetadataColumn | undefined, row: number): string {
+  const index = column?.indexes[row] ?? 0;
+  if (index === 0) return '|-';
+  const value = column!.valueAt(index);
+  return `${name}=${value}|${value.length}`;
 }

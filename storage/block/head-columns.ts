@@ -59,5 +59,35 @@ function metadataColumns(
     .columns.map((column: RawMetadataColumn) => ({ column, name: text(column.name) }))
     .filter(({ name }) => wanted === null || wanted.has(name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ column, name }) => ({ name, values: column.values.map(text), indexes: column.indexes }));
+    .map(({ column, name }) => new HeadMetadata(name, column));
+}
+
+/** Makes its values when they are asked for. */
+class HeadMetadata implements MetadataColumn {
+  readonly name: string;
+  readonly #column: RawMetadataColumn;
+  /** Those that somebody has asked for, by index. */
+  readonly #values: (string | undefined)[];
+  #all: readonly string[] | null = null;
+
+  constructor(name: string, column: RawMetadataColumn) {
+    this.name = name;
+    this.#column = column;
+    this.#values = new Array(column.valueCount + 1);
+  }
+
+  get indexes(): Uint32Array {
+    return this.#column.indexes;
+  }
+
+  valueAt(index: number): string {
+    if (index === 0) return '';
+    const { source, starts, ends } = this.#column;
+    return (this.#values[index] ??= source.toString('utf8', starts[index - 1], ends[index - 1]));
+  }
+
+  get values(): readonly string[] {
+    this.#all ??= Array.from(this.#values, (_, index) => this.valueAt(index));
+    return this.#all;
+  }
 }

@@ -91,26 +91,32 @@ export function decodeMetadataColumn(
   for (let r = 0; r < rowCount; r++) if (indexes[r]! > maxIndex) maxIndex = indexes[r]!;
   if (maxIndex > valueCount) throw new CorruptBlockError('metadata names a value that is not there', position);
   let at = valuesAt;
-  for (let v = 0; v < valueCount; v++) at += lengths[v]!;
+  for (let v = 0; v < valueCount; v++) {
+    at += lengths[v]!;
+    lengths[v] = at - valuesAt;
+  }
   if (at > raw.length) throw new CorruptBlockError('metadata values cut short', position);
   if (at !== raw.length) throw new CorruptBlockError('metadata longer than its values', position);
   return new DecodedColumn(name, indexes, raw.subarray(valuesAt), lengths, text);
 }
 
-/** Makes its values when they are asked for: most blocks of a query with filters have no row that is shown. */
+/** Makes its values when they are asked for: most blocks of a query with filters have no row that is shown, or few. */
 class DecodedColumn implements MetadataColumn {
   readonly name: string;
   readonly indexes: Uint32Array;
   readonly #bytes: Buffer;
-  readonly #lengths: Uint32Array;
+  /** Where value v + 1 ends in `#bytes`. */
+  readonly #ends: Uint32Array;
   readonly #text: 'utf8' | 'hex';
-  #values: string[] | null = null;
+  /** Those that somebody has asked for, by index. */
+  #values: (string | undefined)[] | null = null;
+  #all: readonly string[] | null = null;
 
-  constructor(name: string, indexes: Uint32Array, bytes: Buffer, lengths: Uint32Array, text: 'utf8' | 'hex') {
+  constructor(name: string, indexes: Uint32Array, bytes: Buffer, ends: Uint32Array, text: 'utf8' | 'hex') {
     this.name = name;
     this.indexes = indexes;
     this.#bytes = bytes;
-    this.#lengths = lengths;
+    this.#ends = ends;
     this.#text = text;
   }
 
@@ -122,15 +128,18 @@ class DecodedColumn implements MetadataColumn {
     return value.includes('\ufffd') || this.#bytes.includes(Buffer.from(value, 'utf8'));
   }
 
+  valueAt(index: number): string {
+    if (index === 0) return '';
+    this.#values ??= new Array(this.#ends.length + 1);
+    return (this.#values[index] ??= this.#bytes.toString(
+      this.#text,
+      index === 1 ? 0 : this.#ends[index - 2]!,
+      this.#ends[index - 1]!,
+    ));
+  }
+
   get values(): readonly string[] {
-    if (this.#values !== null) return this.#values;
-    const values: string[] = [''];
-    let at = 0;
-    for (const length of this.#lengths) {
-      values.push(this.#bytes.toString(this.#text, at, at + length));
-      at += length;
-    }
-    this.#values = values;
-    return values;
+    this.#all ??= Array.from({ length: this.#ends.length + 1 }, (_, index) => this.valueAt(index));
+    return this.#all;
   }
 }

@@ -152,7 +152,7 @@ class RowCollector {
       if (number === undefined) {
         const pairs: MetadataPairs = metadata
           .filter(({ indexes }) => indexes[row] !== 0)
-          .map(({ name, values, indexes }) => [name, values[indexes[row]!]!]);
+          .map((column) => [column.name, column.valueAt(column.indexes[row]!)]);
         number = pairs.length === 0 ? 0 : this.#sets.push(encodeMetadataSet(pairs));
         known.set(key, number);
       }

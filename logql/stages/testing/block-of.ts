@@ -37,6 +37,6 @@ function metadataColumns(rows: readonly Readonly<Record<string, string>>[], rowC
       const known = values.indexOf(value, 1);
       indexes[i] = known > 0 ? known : values.push(value) - 1;
     });
-    return { name, values, indexes };
+    return { name, values, valueAt: (index) => values[index]!, indexes };
   });
 }

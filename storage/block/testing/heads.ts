@@ -72,8 +72,8 @@ export function rowTexts(columns: BlockColumns): string[] {
   const texts: string[] = [];
   for (let r = 0; r < columns.rowCount; r++) {
     const metadata: [string, string][] = [];
-    for (const { name, values, indexes } of columns.metadata) {
-      if (indexes[r] !== 0) metadata.push([name, values[indexes[r]!]!]);
+    for (const column of columns.metadata) {
+      if (column.indexes[r] !== 0) metadata.push([column.name, column.valueAt(column.indexes[r]!)]);
     }
     const line = columns.bytes!.subarray(columns.lineStarts[r], columns.lineStarts[r + 1]);
     texts.push(rowText({ ns: columns.baseNs + BigInt(columns.offsetsNs[r]!), line, metadata }));
