@@ -1,6 +1,5 @@
 export { MatchingError, PipelineError, QueryTooLargeError, SeriesLimitError } from './errors.ts';
 export { evaluatePlan } from './evaluate.ts';
-export { evaluateInMemory, type MemoryBlock } from './evaluate-in-memory.ts';
 export { LogCollector } from './log-collector.ts';
 export { type LogPartial, logTransferables } from './log-entries.ts';
 export { groupStreams, LogMerger, type LogResult, type LogStream } from './log-merger.ts';

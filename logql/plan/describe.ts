@@ -1,5 +1,5 @@
 import { describeStages, type GroupingMode, type StagesDescription } from '../stages/index.ts';
-import { printMatchers } from '../syntax/index.ts';
+import { printMatchers } from '../syntax/print.ts';
 import { formatGoDuration } from '../units/index.ts';
 import { extractionHints } from './extraction.ts';
 import type { EvalNode, EvaluationTimes, LogPlan, MetricPlan, QueryPlan, RangeScan } from './plan.ts';

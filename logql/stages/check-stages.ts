@@ -1,6 +1,7 @@
 import { RegexError } from '../regex/index.ts';
 import type { Expr, LabelFormatItem, Stage } from '../syntax/ast.ts';
-import { ParseError, printStage } from '../syntax/index.ts';
+import { ParseError } from '../syntax/parse-error.ts';
+import { printStage } from '../syntax/print.ts';
 import { compilePipeline } from './pipeline.ts';
 import { withoutIdleLineFormats } from './plan-stages.ts';
 import { StageError } from './stage-error.ts';

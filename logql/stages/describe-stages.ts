@@ -1,5 +1,5 @@
 import type { Stage } from '../syntax/ast.ts';
-import { printStage, printUnwrap } from '../syntax/index.ts';
+import { printStage, printUnwrap } from '../syntax/print.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { planStages } from './plan-stages.ts';
 import { Row } from './row.ts';

@@ -16,7 +16,7 @@ import { type FrontendPart, frontendPart, localFrontendRoutes, startQuerierWorke
 import type { Host } from './host.ts';
 import { IngesterPart } from './ingester-part.ts';
 import { connectIngesters } from './ingesters-part.ts';
-import { querierPart } from './querier-part.ts';
+import { querierPart, startThreadsWhenIdle } from './querier-part.ts';
 import { ringPages } from './ring-pages.ts';
 import { type RingPart, startRing } from './ring-part.ts';
 import { type Endpoints, startServer } from './server-part.ts';
@@ -165,6 +165,7 @@ export class App {
       host.onStop('ring', () => ring.members[service].unregister(ring.id));
     }
     if (ingester) host.onStop('ring', () => ring.members.ingester.setState(ring.id, 'LEAVING'));
+    if (querier && storage) startThreadsWhenIdle(host, storage);
     grpc.setStatus('SERVING');
     return server.endpoints;
   }

@@ -9,6 +9,7 @@ import type { DeleteSource } from '../rpc/deletes.ts';
 import type { PatternClient } from '../rpc/patterns.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { Host } from './host.ts';
+import { idleMoment } from './idle.ts';
 import type { StoragePart } from './storage-part.ts';
 
 export interface QuerierPart {
@@ -79,4 +80,19 @@ export function querierPart(
     routes: querierRoutes(http),
     sockets: () => tailer().routes(),
   };
+}
+
+/** So that the first query need not wait for threads and code; a process that is busy from the start goes on without. */
+export function startThreadsWhenIdle({ clock, onStop }: Host, { pool }: StoragePart): void {
+  const ending = new AbortController();
+  const waiting = idleMoment(clock, ending.signal).then(
+    () => pool.startAll(),
+    (error: unknown) => {
+      if (!ending.signal.aborted) throw error;
+    },
+  );
+  onStop('threads of queries', () => {
+    ending.abort(new Error('the process ends'));
+    return waiting;
+  });
 }

@@ -15,9 +15,9 @@ import type {
   MetricEvaluationResult,
   MetricFinishResult,
   MetricScanResult,
+  ReadRequest,
   ScanLogRequest,
   ScanMetricRequest,
-  WorkerRequest,
 } from '../../storage/scan/messages.ts';
 import { addScanStats } from '../../storage/scan/scan-stats.ts';
 import type { TimeBuckets } from '../../storage/scan/time-buckets.ts';
@@ -185,7 +185,7 @@ export class ScanSession {
     return result;
   }
 
-  #run<T>(request: WorkerRequest, options: Pick<WorkOptions, 'worker' | 'transfer'> = {}): Promise<T> {
+  #run<T>(request: ReadRequest, options: Pick<WorkOptions, 'worker' | 'transfer'> = {}): Promise<T> {
     this.#jobs++;
     const onLeft = () => {
       if (--this.#jobs === 0 && this.#isOver) this.lease.end();

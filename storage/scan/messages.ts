@@ -87,16 +87,25 @@ export interface FindOverlapsRequest {
   readonly search: OverlapSearch;
 }
 
-export type WorkerRequest =
-  | EncodeRequest
+/** Loads the code that reads blocks, so that the next request finds it there. Has no result. */
+export interface LoadRequest {
+  readonly kind: 'load';
+}
+
+/** What is asked of blocks. */
+export type ReadRequest =
   | CompactRequest
   | FindOverlapsRequest
   | ScanLogRequest
   | ScanMetricRequest
   | FinishMetricRequest
   | EvaluateMetricRequest
-  | MeasureRequest
-  | CloseRequest;
+  | MeasureRequest;
+
+/** What is answered. */
+export type JobRequest = EncodeRequest | LoadRequest | ReadRequest;
+
+export type WorkerRequest = JobRequest | CloseRequest;
 
 export interface LogScanResult {
   /** One a tenant. */

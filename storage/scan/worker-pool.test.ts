@@ -260,3 +260,53 @@ test('blocks are encoded by the first worker until many wait', async () => {
     await two.stop();
   }
 });
+
+test('a thread is there from the first work for it on, all of them from the first query on', async () => {
+  const two = new WorkerPool({ size: 2, settings, logger: silentLogger });
+  try {
+    two.broadcast({ kind: 'close', session: 1 });
+    assert.equal(two.threads, 0);
+    await two.run({ kind: 'encode', heads: [head(10)], limits: defaultBlockLimits });
+    assert.equal(two.threads, 1);
+    const unknown = two.run<MetricFinishResult>({ kind: 'finish_metric', session: 1 });
+    assert.equal(two.threads, 2, 'all start at once');
+    assert.deepEqual(await unknown, { partials: [], jobs: 0 });
+    const second = await two.run<MetricFinishResult>({ kind: 'finish_metric', session: 1 }, { worker: 1 });
+    assert.deepEqual(second, { partials: [], jobs: 0 });
+  } finally {
+    await two.stop();
+  }
+  two.startAll();
+  assert.equal(two.threads, 2, 'those that have ended');
+});
+
+test('all threads start when they are told to, and the one that was there is kept', async () => {
+  const two = new WorkerPool({ size: 2, settings, logger: silentLogger });
+  try {
+    await two.run({ kind: 'encode', heads: [head(10)], limits: defaultBlockLimits });
+    two.startAll();
+    assert.equal(two.threads, 2);
+    const encode = () => two.run({ kind: 'encode', heads: [head(10)], limits: defaultBlockLimits });
+    await Promise.all([encode(), two.run({ kind: 'finish_metric', session: 1 }, { worker: 1 })]);
+    assert.deepEqual([two.threads, two.replaced], [2, 0]);
+  } finally {
+    await two.stop();
+  }
+});
+
+test('a job for one worker starts it where it has not begun, and one that died is replaced before others ask', async () => {
+  const plan = planQuery(parseQuery('sum(rate({app="a"} |~ "line .*9" [1s]))'), { ...params, instant: false });
+  const two = new WorkerPool({ size: 2, settings, logger: silentLogger, strayMs: 20 });
+  try {
+    const request = metricRequest(plan as MetricPlan, await encoded(16_000), 3000);
+    const left = Promise.withResolvers<void>();
+    const given = two.run(request, { worker: 1, signal: AbortSignal.timeout(50), onLeft: left.resolve });
+    await assert.rejects(given, { name: 'TimeoutError' });
+    await left.promise;
+    assert.deepEqual([two.threads, two.replaced], [1, 1]);
+    const next = await two.run<MetricFinishResult>({ kind: 'finish_metric', session: 1 }, { worker: 1 });
+    assert.deepEqual([next.jobs, two.threads], [0, 2]);
+  } finally {
+    await two.stop();
+  }
+});

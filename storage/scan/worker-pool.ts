@@ -2,7 +2,15 @@ import { extname } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../host/logger.ts';
-import { ScanError, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts';
+import {
+  type CloseRequest,
+  type JobRequest,
+  type LoadRequest,
+  ScanError,
+  type WorkerMessage,
+  type WorkerReply,
+  type WorkerSettings,
+} from './messages.ts';
 import { type Queued, WaitingJobs } from './waiting-jobs.ts';
 
 /** A worker died with work in its hands. The work can be done again by another one. */
@@ -34,7 +42,7 @@ export interface WorkOptions {
 
 interface Job extends Queued {
   readonly id: number;
-  readonly request: WorkerRequest;
+  readonly request: JobRequest;
   readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -52,6 +60,8 @@ const IN_FLIGHT_PER_WORKER = 2;
  */
 const MANY_ENCODINGS = 4;
 const STRAY_MS = 5000;
+/** Number of messages that are no jobs; those have higher ones. */
+const NOBODY = 0;
 /** A worker that dies sooner than this is replaced only after as long, so that a broken one cannot spin. */
 const RESPAWN_MS = 1000;
 /**
@@ -62,15 +72,21 @@ const RESPAWN_MS = 1000;
 const YOUNG_HALF_MB = 2;
 
 /**
- * A fixed number of worker threads. Who waits when is told by `WaitingJobs`; a worker that dies is replaced and its jobs
- * reject with WorkerLostError. Blocks are encoded and scanned here, so that the main thread does neither.
+ * Up to `size` worker threads. Who waits when is told by `WaitingJobs`; a worker that dies is replaced and its jobs
+ * reject with WorkerLostError. Blocks are encoded and scanned here, so that the main thread does neither. A thread is there
+ * from the first work for it on, all of them from the first query on: a process that only takes pushes needs one.
  */
 export class WorkerPool {
   readonly size: number;
   readonly #options: WorkerPoolOptions;
-  readonly #workers: (PoolWorker | null)[] = [];
+  /** Null: not needed yet, or it has died and its place is among `#resting`. */
+  readonly #workers: (PoolWorker | null)[];
+  /** Places of workers that have died, until the next ones begin. */
+  readonly #resting = new Set<number>();
   readonly #waiting = new WaitingJobs<Job>();
   #nextId = 1;
+  /** Something was read: workers are to be there, with the code for it. */
+  #reads = false;
   #stopped = false;
   /** How often a worker was replaced. */
   replaced = 0;
@@ -78,8 +94,19 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.size = options.size;
     this.#options = options;
+    this.#workers = Array.from({ length: options.size }, () => null);
     setFlagsFromString(`--max-semi-space-size=${YOUNG_HALF_MB}`);
-    for (let i = 0; i < options.size; i++) this.#workers.push(this.#spawn(i));
+  }
+
+  /** Has all threads start and load what queries need, which takes a tenth of a second. The first query does it, too. */
+  startAll(): void {
+    if (this.#reads || this.#stopped) return;
+    this.#reads = true;
+    for (let index = 0; index < this.size; index++) {
+      const worker = this.#workers[index];
+      if (worker) worker.tell({ kind: 'load' });
+      else if (!this.#resting.has(index)) this.#start(index);
+    }
   }
 
   /** Jobs that wait for a worker. */
@@ -87,12 +114,17 @@ export class WorkerPool {
     return this.#waiting.size;
   }
 
-  /** Jobs that each worker has. */
-  get inFlight(): number[] {
-    return this.#workers.map((worker) => worker?.jobs.size ?? 0);
+  /** Threads that are there. */
+  get threads(): number {
+    return this.#workers.filter((worker) => worker !== null).length;
   }
 
-  run<T>(request: WorkerRequest, options: WorkOptions = {}): Promise<T> {
+  /** Jobs that each worker has. */
+  get inFlight(): number[] {
+    return this.#workers.map((_, place) => this.#jobsOf(place));
+  }
+
+  run<T>(request: JobRequest, options: WorkOptions = {}): Promise<T> {
     const { signal, onLeft = () => {} } = options;
     return new Promise<T>((resolve, reject) => {
       if (this.#stopped) {
@@ -128,14 +160,15 @@ export class WorkerPool {
         this.#abandon(job);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
+      if (!job.isEncoding) this.startAll();
       this.#waiting.add(job);
       this.#dispatch();
     });
   }
 
-  /** Sends a message that has no answer to every worker. */
-  broadcast(request: WorkerRequest): void {
-    for (const worker of this.#workers) worker?.post({ id: 0, request });
+  /** Tells every worker that is there. */
+  broadcast(request: CloseRequest): void {
+    for (const worker of this.#workers) worker?.tell(request);
   }
 
   async stop(): Promise<void> {
@@ -170,19 +203,19 @@ export class WorkerPool {
 
   #dispatch(): void {
     while (this.#waiting.size > 0 && this.#leastBusy() !== null) {
-      let worker: PoolWorker | null = null;
+      let place: number | null = null;
       const job = this.#waiting.take((waiting) => {
-        worker = this.#workerFor(waiting);
-        return worker !== null;
+        place = this.#placeFor(waiting);
+        return place !== null;
       });
       if (job === null) return; // what waits is for workers that are busy
-      this.#give(job, worker!);
+      this.#give(job, this.#workers[place!] ?? this.#start(place!));
     }
   }
 
   #give(job: Job, worker: PoolWorker): void {
     try {
-      worker.post({ id: job.id, request: job.request }, job.transfer);
+      worker.post(job.id, job.request, job.transfer);
       worker.jobs.set(job.id, job);
     } catch (error: unknown) {
       job.onLeft();
@@ -190,22 +223,37 @@ export class WorkerPool {
     }
   }
 
-  /** Null while it has to wait. */
-  #workerFor(job: Job): PoolWorker | null {
-    const alive = this.#workers.filter((worker) => worker !== null);
-    if (job.worker !== null) return alive.find((worker) => worker.index === job.worker && worker.hasRoom) ?? null;
+  /** The worker for a job, perhaps one that has to be started. Null while the job has to wait. */
+  #placeFor(job: Job): number | null {
+    if (job.worker !== null) return this.#hasRoom(job.worker) ? job.worker : null;
     if (!job.isEncoding) return this.#leastBusy();
-    const encoders = this.#waiting.encodings < MANY_ENCODINGS ? alive.slice(0, 1) : alive;
-    return encoders.find((worker) => worker.hasRoom) ?? null;
+    const places = [...this.#workers.keys()].filter((place) => !this.#resting.has(place));
+    const encoders = this.#waiting.encodings < MANY_ENCODINGS ? places.slice(0, 1) : places;
+    return encoders.find((place) => this.#hasRoom(place)) ?? null;
   }
 
   /** Of those that have room. */
-  #leastBusy(): PoolWorker | null {
-    let best: PoolWorker | null = null;
-    for (const worker of this.#workers) {
-      if (worker?.hasRoom && (!best || worker.jobs.size < best.jobs.size)) best = worker;
+  #leastBusy(): number | null {
+    let best: number | null = null;
+    for (let place = 0; place < this.size; place++) {
+      if (this.#hasRoom(place) && (best === null || this.#jobsOf(place) < this.#jobsOf(best))) best = place;
     }
     return best;
+  }
+
+  #hasRoom(place: number): boolean {
+    return !this.#resting.has(place) && this.#jobsOf(place) < IN_FLIGHT_PER_WORKER;
+  }
+
+  #jobsOf(place: number): number {
+    return this.#workers[place]?.jobs.size ?? 0;
+  }
+
+  #start(place: number): PoolWorker {
+    const worker = this.#spawn(place);
+    this.#workers[place] = worker;
+    if (this.#reads) worker.tell({ kind: 'load' });
+    return worker;
   }
 
   #spawn(index: number): PoolWorker {
@@ -233,11 +281,13 @@ export class WorkerPool {
         this.replaced++;
         this.#options.logger.error('a worker thread ended and is replaced', { worker: index, err: error });
         this.#workers[index] = null;
+        this.#resting.add(index);
         const lived = Date.now() - worker.bornMs;
         setTimeout(
           () => {
+            this.#resting.delete(index);
             if (this.#stopped) return;
-            this.#workers[index] = this.#spawn(index);
+            this.#start(index);
             this.#dispatch();
           },
           lived < RESPAWN_MS ? RESPAWN_MS : 0,
@@ -278,19 +328,20 @@ class PoolWorker {
     this.#thread.unref();
   }
 
-  get hasRoom(): boolean {
-    return this.jobs.size < IN_FLIGHT_PER_WORKER;
-  }
-
   /** What it is at; the others wait behind it. */
   get current(): Job | undefined {
     return this.jobs.values().next().value;
   }
 
   /** A worker with work keeps the process alive; an idle one does not. */
-  post(message: { id: number; request: WorkerRequest }, transfer: readonly ArrayBuffer[] = []): void {
+  post(id: number, request: JobRequest, transfer: readonly ArrayBuffer[]): void {
     this.#thread.ref();
-    this.#thread.postMessage(message, [...transfer]);
+    this.#thread.postMessage({ id, request } satisfies WorkerMessage, [...transfer]);
+  }
+
+  /** What has no answer, or one that nobody waits for. */
+  tell(request: CloseRequest | LoadRequest): void {
+    this.#thread.postMessage({ id: NOBODY, request } satisfies WorkerMessage);
   }
 
   idle(): void {

@@ -1,5 +1,5 @@
+import { evaluateInMemory } from '../../logql/aggregate/evaluate-in-memory.ts';
 import {
-  evaluateInMemory,
   evaluatePlan,
   LogMerger,
   type LogResult,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path/posix';
 import { test } from 'node:test';
-import { importsOf, readSource, sourceFiles } from './source-files.ts';
+import { importsOf, loadedImportsOf, readSource, sourceFiles } from './source-files.ts';
 
 const files = sourceFiles(/^(services|storage|logql)\/.*\.ts$/).map((path) => {
   const imports = importsOf(readSource(path));
@@ -75,6 +75,29 @@ test('heavy libraries are imported in one folder each', () => {
     }
   }
   assert.deepEqual(bad, []);
+});
+
+test('a worker thread loads no grammar, and what reads blocks only with the first query', () => {
+  const loaded = (entry: string): Set<string> => {
+    const seen = new Set([entry]);
+    for (const path of seen) {
+      if (!path.endsWith('.ts')) continue; // a package
+      for (const name of loadedImportsOf(readSource(path))) {
+        seen.add(name.startsWith('.') ? join(dirname(path), name) : name);
+      }
+    }
+    return seen;
+  };
+  const encoding = loaded('storage/scan/worker.ts');
+  assert.ok(encoding.has('storage/filter/index.ts'));
+  const reading = loaded('storage/scan/read-jobs.ts');
+  assert.ok(reading.has('storage/scan/metric-scan.ts'));
+  const tooMuch = (modules: Set<string>, pattern: RegExp) => [...modules].filter((name) => pattern.test(name));
+  assert.deepEqual(
+    tooMuch(encoding, /^logql\/(aggregate|stages|syntax|template)|^storage\/(objectstore|compaction)/),
+    [],
+  );
+  assert.deepEqual(tooMuch(reading, /^chevrotain/), []);
 });
 
 test('logql does no input and no output', () => {

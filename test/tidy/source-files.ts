@@ -30,3 +30,8 @@ export function importsOf(text: string): string[] {
   for (const match of text.matchAll(pattern)) found.push((match[1] ?? match[2] ?? match[3])!);
   return found;
 }
+
+/** What of it is loaded together with the file: neither types nor `import()`. */
+export function loadedImportsOf(text: string): string[] {
+  return importsOf(text.replace(/\b(?:import|export) type\b[^;]*;|\bimport\([^)]*\)/g, ''));
+}
