@@ -139,6 +139,8 @@ const LEVEL_SETS: ReadonlyMap<string, Uint8Array> = new Map(LEVELS.map((level) =
 /** What sets that are used again may keep. */
 const MAX_KEPT_SETS = 256;
 const MAX_KEPT_BYTES = 16 * 1024;
+/** Any text may be sent as a level. */
+const MAX_KEPT_LEVELS = 16;
 
 /** Places that remember recent sets, to find equal ones. A power of two. */
 const RECENT = 64;
@@ -154,9 +156,13 @@ export class MetadataSets {
   /** 1 + set, by hash. */
   readonly #recent = new Uint32Array(RECENT);
   #hasRecent = false;
-  /** Sets that hold only a level: the level, and 1 + the index. Few. */
+  /**
+   * Sets that hold only a level: the level, and 1 + the index. Few; the first `#levelCount` count. The arrays keep their room:
+   * it would be made anew for each stream of a push, and what an old object holds is not found dead soon.
+   */
   readonly #levels: string[] = [];
   readonly #levelIndexes: number[] = [];
+  #levelCount = 0;
 
   /** Forgets all sets. The memory stays, unless there is much of it. */
   clear(): void {
@@ -165,8 +171,8 @@ export class MetadataSets {
     this.#used = 0;
     if (this.#hasRecent) this.#recent.fill(0);
     this.#hasRecent = false;
-    this.#levels.length = 0;
-    this.#levelIndexes.length = 0;
+    this.#levelCount = 0;
+    if (this.#levels.length > MAX_KEPT_LEVELS) this.#levels.length = 0;
     if (this.ends.length > MAX_KEPT_SETS) this.ends = new Uint32Array(16);
     if (this.bytes.length > MAX_KEPT_BYTES) this.bytes = Buffer.allocUnsafe(256);
   }
@@ -175,14 +181,13 @@ export class MetadataSets {
   addLevel(level: string): number {
     this.lastSize = 0;
     if (level === '') return 0;
-    const known = this.#levels.indexOf(level);
-    if (known >= 0) return this.#levelIndexes[known]!;
+    for (let i = 0; i < this.#levelCount; i++) if (this.#levels[i] === level) return this.#levelIndexes[i]!;
     const set = LEVEL_SETS.get(level) ?? levelSet(level);
     this.#reserve(set.length);
     for (let i = 0; i < set.length; i++) this.bytes[this.#used + i] = set[i]!;
     const index = this.#close(this.#used + set.length);
-    this.#levels.push(level);
-    this.#levelIndexes.push(index);
+    this.#levels[this.#levelCount] = level;
+    this.#levelIndexes[this.#levelCount++] = index;
     return index;
   }
 

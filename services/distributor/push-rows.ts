@@ -39,6 +39,8 @@ export class PushRows {
   firstPairs: Uint32Array;
   pairCounts: Uint32Array;
   pairs: Uint32Array;
+  /** By place; used again by the next push. */
+  readonly #spareStreams: PushedStream[] = [];
   /** Used again by the next push; those before `#setsTaken` are in use. */
   readonly #sets: MetadataSets[] = [];
   #setsTaken = 0;
@@ -56,14 +58,22 @@ export class PushRows {
   }
 
   addStream(): PushedStream {
-    const stream: PushedStream = {
+    const spare = this.#spareStreams[this.streams.length];
+    const stream = spare ?? {
       labelsForm: 'none',
       labelsStart: 0,
       labelsEnd: 0,
-      firstRow: this.rowCount,
+      firstRow: 0,
       rowCount: 0,
       repeatedBytes: 0,
     };
+    if (spare === undefined) this.#spareStreams.push(stream);
+    stream.labelsForm = 'none';
+    stream.labelsStart = 0;
+    stream.labelsEnd = 0;
+    stream.firstRow = this.rowCount;
+    stream.rowCount = 0;
+    stream.repeatedBytes = 0;
     this.streams.push(stream);
     return stream;
   }
@@ -106,6 +116,7 @@ export class PushRows {
     this.source = source;
     this.#setsTaken = 0;
     if (this.#sets.length > MAX_SPARE_SETS) this.#sets.length = MAX_SPARE_SETS;
+    if (this.#spareStreams.length > MAX_SPARE_STREAMS) this.#spareStreams.length = MAX_SPARE_STREAMS;
     this.clear();
   }
 
@@ -140,6 +151,8 @@ const MAX_SPARE_ROWS = 64 * 1024;
 const MAX_SPARES = 8;
 /** Of each; about 1 kB. */
 const MAX_SPARE_SETS = 1000;
+/** Of each; about 70 bytes. */
+const MAX_SPARE_STREAMS = 2000;
 const NO_BYTES = Buffer.alloc(0);
 
 /** Columns that pushes hand on to each other, instead of new ones for each. */

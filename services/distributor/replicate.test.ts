@@ -12,6 +12,7 @@ function stream(labels: string, ...ingesters: string[]): Placed {
   const rows: StreamRows = {
     labels,
     baseNs: 1n,
+    firstRow: 0,
     rowCount: 1,
     offsetsNs: new Float64Array(1),
     lineStarts: new Uint32Array(1),
@@ -112,6 +113,7 @@ function lines(labels: string, lengths: readonly number[], ...ingesters: string[
   const rows: StreamRows = {
     labels,
     baseNs: 5n,
+    firstRow: 0,
     rowCount: lengths.length,
     offsetsNs: Float64Array.from(lengths.keys()),
     lineStarts: Uint32Array.from(lengths, (length) => (start += length) - length),

@@ -90,9 +90,9 @@ function inPieces({ rows, bytes, ingesters }: Placed, maxBatchBytes: number): Pl
   );
 }
 
-function textBytes({ rowCount, lineLengths, metaSetCount, metaEnds }: StreamRows): number {
+function textBytes({ firstRow, rowCount, lineLengths, metaSetCount, metaEnds }: StreamRows): number {
   let bytes = metaSetCount === 0 ? 0 : metaEnds[metaSetCount - 1]!;
-  for (let row = 0; row < rowCount; row++) bytes += lineLengths[row]!;
+  for (let row = firstRow; row < firstRow + rowCount; row++) bytes += lineLengths[row]!;
   return bytes;
 }
 

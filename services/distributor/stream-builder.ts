@@ -10,11 +10,12 @@ import type { TenantRules } from './tenant-rules.ts';
 
 /** Farther than this from the base (ns), a row goes into the next StreamRows: its offset has to stay exact. */
 const MAX_SPAN_NS = 2 ** 51;
+const NONE: readonly StreamRows[] = [];
 
 /**
  * Collects the valid rows of a push as columns, one stream after the other: in place, from the stream's first row on,
  * where offsets stand in the column of seconds and metadata indexes in that of nanoseconds. A row is read before its place
- * is written, since no row moves to a later one. What `finish` answers are views of the push's columns.
+ * is written, since no row moves to a later one. What `finish` answers are ranges of the push's columns.
  */
 export class StreamBuilder {
   readonly #rows: PushRows;
@@ -22,7 +23,7 @@ export class StreamBuilder {
   readonly #increments: boolean;
   #stream: KnownStream;
   #findsLevels = false;
-  #done: StreamRows[] = [];
+  #done = NONE;
   lineCount = 0;
   bytes = 0;
 
@@ -57,7 +58,7 @@ export class StreamBuilder {
     const { limits } = this.#rules;
     this.#stream = stream;
     this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
-    this.#done = [];
+    this.#done = NONE;
     this.lineCount = 0;
     this.bytes = 0;
     this.#start = pushed.firstRow;
@@ -122,20 +123,23 @@ export class StreamBuilder {
     const lowest = this.#lowest;
     if (lowest < 0) for (let i = start; i < end; i++) seconds[i]! -= lowest;
     const sets = this.#sets;
-    this.#done.push({
+    const done: StreamRows = {
       labels: this.#stream.text,
       baseNs: BigInt(this.#baseSeconds) * 1_000_000_000n + BigInt(this.#baseNanos) + BigInt(lowest),
+      firstRow: start,
       rowCount: end - start,
-      offsetsNs: seconds.subarray(start, end),
-      lineStarts: lineStarts.subarray(start, end),
-      lineLengths: lineLengths.subarray(start, end),
+      offsetsNs: seconds,
+      lineStarts,
+      lineLengths,
       source,
-      metaIndexes: nanos.subarray(start, end),
+      metaIndexes: nanos,
       metaSetCount: sets.setCount,
       metaEnds: sets.ends,
       metaBytes: sets.bytes,
       ascending: this.#ascending,
-    });
+    };
+    // `push` would make room for sixteen more.
+    this.#done = this.#done === NONE ? [done] : [...this.#done, done];
     this.#start = end;
     this.#lowest = 0;
     this.#ascending = true;

@@ -20,6 +20,7 @@ export function keptRows(batch: StreamBatch, rows: Uint32Array | null): StreamRo
   return {
     labels: batch.labels,
     baseNs: batch.baseNs,
+    firstRow: 0,
     rowCount: count,
     offsetsNs,
     lineStarts,

@@ -28,6 +28,7 @@ function batchOf(tenant: string, labels: string, lines: readonly Line[]): Buffer
     {
       labels,
       baseNs: BigInt(lines[0]!.atMs) * 1_000_000n,
+      firstRow: 0,
       rowCount: lines.length,
       offsetsNs: Float64Array.from(lines, ({ atMs }) => (atMs - lines[0]!.atMs) * 1e6),
       lineStarts: starts,

@@ -32,6 +32,7 @@ function batchOf(lines: readonly string[]): Buffer {
     {
       labels: '{app="x"}',
       baseNs: BigInt(Date.now()) * 1_000_000n,
+      firstRow: 0,
       rowCount: lines.length,
       offsetsNs: new Float64Array(lines.length),
       lineStarts: lengths.map((length) => (at += length) - length),

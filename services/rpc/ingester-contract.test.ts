@@ -34,6 +34,7 @@ function bulk(labels: string, rows: number, length: number): Buffer {
     {
       labels,
       baseNs: T0,
+      firstRow: 0,
       rowCount: rows,
       offsetsNs: Float64Array.from({ length: rows }, (_, i) => i),
       source,

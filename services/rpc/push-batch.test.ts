@@ -7,6 +7,7 @@ const BATCH = encodePushBatch('tenant', [
   {
     labels: '{app="a"}',
     baseNs: 1_795_168_800_000_000_000n,
+    firstRow: 0,
     rowCount: 2,
     offsetsNs: Float64Array.of(0, 5),
     source: LINES,
@@ -31,10 +32,48 @@ test('a batch comes back as it was', () => {
   assert.equal(stream!.lineBytes.toString(), 'onetwo');
 });
 
+test('streams may share columns, each with its own range of rows', () => {
+  const lengths = Uint32Array.from({ length: 120 }, (_, row) => row % 7);
+  let start = 0;
+  const columns = {
+    baseNs: 7n,
+    offsetsNs: Float64Array.from(lengths.keys()),
+    source: Buffer.from(
+      Array.from(lengths, (length, row) => String.fromCharCode(97 + (row % 26)).repeat(length)).join(''),
+    ),
+    lineStarts: Uint32Array.from(lengths, (length) => (start += length) - length),
+    lineLengths: lengths,
+    metaIndexes: Uint32Array.from(lengths, (_, row) => row % 3),
+    metaSetCount: 2,
+    metaEnds: Uint32Array.of(4, 8, 99),
+    metaBytes: Buffer.from('\x01k\x01v\x01k\x01w and more'),
+    ascending: true,
+  };
+  const ranges = [
+    ['{a="1"}', 0, 3],
+    ['{a="2"}', 3, 100],
+    ['{a="3"}', 103, 0],
+    ['{a="4"}', 103, 17],
+  ] as const;
+  const shared = ranges.map(([labels, firstRow, rowCount]) => ({ ...columns, labels, firstRow, rowCount }));
+  const own = ranges.map(([labels, firstRow, rowCount]) => ({
+    ...columns,
+    labels,
+    firstRow: 0,
+    rowCount,
+    offsetsNs: columns.offsetsNs.slice(firstRow, firstRow + rowCount),
+    lineStarts: columns.lineStarts.slice(firstRow, firstRow + rowCount),
+    lineLengths: columns.lineLengths.slice(firstRow, firstRow + rowCount),
+    metaIndexes: columns.metaIndexes.slice(firstRow, firstRow + rowCount),
+  }));
+  assert.deepEqual(encodePushBatch('t', shared), encodePushBatch('t', own));
+});
+
 test('streams of a batch are looked at in any order, any number of times', () => {
   const rowsOf = (labels: string, lines: readonly string[]) => ({
     labels,
     baseNs: 7n,
+    firstRow: 0,
     rowCount: lines.length,
     offsetsNs: Float64Array.from(lines, (_, i) => i),
     source: Buffer.from(lines.join('')),

@@ -18,10 +18,14 @@ const HEADER_BYTES = 24;
 const STREAM_HEADER_BYTES = 32;
 const FLAG_ASCENDING = 1;
 
-/** Rows of one stream for `encodePushBatch`. Lines may lie anywhere in `source`. */
+/**
+ * Rows of one stream for `encodePushBatch`: `rowCount` of the columns' rows, from `firstRow` on. Streams of a push share its
+ * columns; views of them for each stream were most of what grew old in the heap. Lines may lie anywhere in `source`.
+ */
 export interface StreamRows {
   readonly labels: string;
   readonly baseNs: bigint;
+  readonly firstRow: number;
   readonly rowCount: number;
   /** ns after `baseNs`, below 2^53 in size. */
   readonly offsetsNs: Float64Array;
@@ -101,6 +105,7 @@ export function encodePushBatch(
   for (let i = 0; i < streams.length; i++) {
     const s = streams[i]!;
     const n = s.rowCount;
+    const from = s.firstRow;
     const metaBytes = metaTotal(s);
     const head = at >>> 2;
     words[head] = labelBytes[i]!;
@@ -111,17 +116,17 @@ export function encodePushBatch(
     words[head + 5] = s.ascending ? FLAG_ASCENDING : 0;
     out.writeBigInt64LE(s.baseNs, at + 24);
     at += STREAM_HEADER_BYTES;
-    copyFirst(s.offsetsNs, n, doubles, at >>> 3);
+    copyRange(s.offsetsNs, from, n, doubles, at >>> 3);
     at += 8 * n;
-    copyFirst(s.lineLengths, n, words, at >>> 2);
+    copyRange(s.lineLengths, from, n, words, at >>> 2);
     pass(4 * n);
-    copyFirst(s.metaIndexes, n, words, at >>> 2);
+    copyRange(s.metaIndexes, from, n, words, at >>> 2);
     pass(4 * n);
-    copyFirst(s.metaEnds, s.metaSetCount, words, at >>> 2);
+    copyRange(s.metaEnds, 0, s.metaSetCount, words, at >>> 2);
     pass(4 * s.metaSetCount);
     out.write(s.labels, at, 'utf8');
     pass(labelBytes[i]!);
-    copyFirst(s.metaBytes, metaBytes, out, at);
+    copyRange(s.metaBytes, 0, metaBytes, out, at);
     pass(metaBytes);
     if (s.source !== source) {
       source = s.source;
@@ -137,24 +142,32 @@ export function encodePushBatch(
 /** Elements up to which a loop is faster than a view and `set`. */
 const FEW = 48;
 
-function copyFirst<T extends Uint8Array | Uint32Array | Float64Array>(from: T, count: number, to: T, at: number): void {
-  if (count > FEW) to.set(from.length === count ? from : from.subarray(0, count), at);
-  else for (let i = 0; i < count; i++) to[at + i] = from[i]!;
+function copyRange<T extends Uint8Array | Uint32Array | Float64Array>(
+  from: T,
+  first: number,
+  count: number,
+  to: T,
+  at: number,
+): void {
+  if (count > FEW) to.set(from.length === count ? from : from.subarray(first, first + count), at);
+  else for (let i = 0; i < count; i++) to[at + i] = from[first + i]!;
 }
 
-function lineTotal(s: StreamRows): number {
+function lineTotal({ firstRow, rowCount, lineLengths }: StreamRows): number {
   let total = 0;
-  for (let r = 0; r < s.rowCount; r++) total += s.lineLengths[r]!;
+  for (let r = firstRow; r < firstRow + rowCount; r++) total += lineLengths[r]!;
   return total;
 }
 
 const metaTotal = (s: StreamRows): number => (s.metaSetCount > 0 ? s.metaEnds[s.metaSetCount - 1]! : 0);
 
-function copyLines({ rowCount, lineStarts, lineLengths }: StreamRows, source: Buffer, out: Buffer, at: number): void {
-  for (let r = 0; r < rowCount; ) {
+function copyLines(s: StreamRows, source: Buffer, out: Buffer, at: number): void {
+  const { lineStarts, lineLengths } = s;
+  const end = s.firstRow + s.rowCount;
+  for (let r = s.firstRow; r < end; ) {
     const from = lineStarts[r]!;
     let to = from + lineLengths[r]!;
-    for (r++; r < rowCount && lineStarts[r] === to; r++) to += lineLengths[r]!;
+    for (r++; r < end && lineStarts[r] === to; r++) to += lineLengths[r]!;
     source.copy(out, at, from, to);
     at += to - from;
   }

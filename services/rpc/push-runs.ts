@@ -9,14 +9,15 @@ const SET_BYTES = 4;
  * enough comes back as it is. Runs share the columns of `rows`, and have metadata of their own.
  */
 export function splitIntoRuns(rows: StreamRows, maxBytes: number): readonly StreamRows[] {
-  const { rowCount, lineLengths, metaIndexes, metaEnds, metaSetCount } = rows;
+  const { firstRow, rowCount, lineLengths, metaIndexes, metaEnds, metaSetCount } = rows;
+  const lastRow = firstRow + rowCount;
   const setStart = (set: number): number => (set < 2 ? 0 : metaEnds[set - 2]!);
   const setSize = (set: number): number => SET_BYTES + metaEnds[set - 1]! - setStart(set);
   /** Per set of `rows`, the run that it was counted for last. */
   const countedFor = new Int32Array(metaSetCount + 1).fill(-1);
   const starts: number[] = [];
   let bytes = Number.POSITIVE_INFINITY;
-  for (let row = 0; row < rowCount; row++) {
+  for (let row = firstRow; row < lastRow; row++) {
     const set = metaIndexes[row]!;
     const own = ROW_BYTES + lineLengths[row]!;
     const isNew = set > 0 && countedFor[set] !== starts.length - 1;
@@ -28,7 +29,7 @@ export function splitIntoRuns(rows: StreamRows, maxBytes: number): readonly Stre
     if (set > 0) countedFor[set] = starts.length - 1;
   }
   if (starts.length < 2) return [rows];
-  return starts.map((start, i) => runOf(rows, start, starts[i + 1] ?? rowCount));
+  return starts.map((start, i) => runOf(rows, start, starts[i + 1] ?? lastRow));
 }
 
 function runOf(rows: StreamRows, start: number, end: number): StreamRows {
@@ -47,6 +48,7 @@ function runOf(rows: StreamRows, start: number, end: number): StreamRows {
   let metaEnd = 0;
   return {
     ...rows,
+    firstRow: 0,
     rowCount: end - start,
     offsetsNs: rows.offsetsNs.subarray(start, end),
     lineStarts: rows.lineStarts.subarray(start, end),
@@ -63,5 +65,5 @@ export function rowsOfBatch(batch: StreamBatch): StreamRows {
   const { lineLengths, lineBytes, rowCount } = batch;
   const lineStarts = new Uint32Array(rowCount);
   for (let row = 1; row < rowCount; row++) lineStarts[row] = lineStarts[row - 1]! + lineLengths[row - 1]!;
-  return { ...batch, lineStarts, source: lineBytes, metaSetCount: batch.metaEnds.length };
+  return { ...batch, firstRow: 0, lineStarts, source: lineBytes, metaSetCount: batch.metaEnds.length };
 }

@@ -102,6 +102,7 @@ function batchTarget(): Target {
     {
       labels: '{app="a"}',
       baseNs: ROWS[0]!.ns,
+      firstRow: 0,
       rowCount: lengths.length,
       offsetsNs: Float64Array.from(lengths.keys()),
       source: lines,

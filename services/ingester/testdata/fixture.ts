@@ -38,6 +38,7 @@ export function streamRows({ labels, rows }: TestStream): StreamRows {
   return {
     labels,
     baseNs,
+    firstRow: 0,
     rowCount: rows.length,
     offsetsNs: Float64Array.from(rows, ([ns]) => Number(ns - baseNs)),
     lineStarts: Uint32Array.from(lines, (line) => {
