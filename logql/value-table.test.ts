@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ValueTable } from './value-table.ts';
+import { hashOf, ValueTable } from './value-table.ts';
 
 const value = fc.oneof(fc.string({ maxLength: 3 }), fc.string({ unit: 'binary', maxLength: 3 }), fc.ipV4());
 
@@ -63,7 +63,7 @@ test('the order is that of strings', () => {
   );
 });
 
-test('values in order of their hashes are those that are wanted, and have the same numbers in another table', () => {
+test('values come in the order of their hashes, and of their bytes where those are equal', () => {
   const many = fc.oneof(
     fc.array(value),
     fc.integer({ min: 0, max: 5000 }).map((n) => Array.from({ length: n }, (_, i) => `v${i}`)),
@@ -72,21 +72,43 @@ test('values in order of their hashes are those that are wanted, and have the sa
     fc.property(many, fc.integer({ min: 1, max: 3 }), (values, part) => {
       const table = new ValueTable();
       for (const text of values) table.numberOf(text);
-      const other = new ValueTable();
-      other.numberOf('one that is there');
-      for (const text of values) other.numberOf(text);
-      const { bytes, lengths, hashes } = table.ordered((number) => number % part === 0);
-      const found: string[] = [];
+      const { numbers, hashes } = table.ordered();
+      const latin = (text: string) => Buffer.from(text, 'latin1');
+      const expected = [...new Set(values)]
+        .filter((text) => !/[^\x00-\xff]/.test(text))
+        .map((text) => ({ text, hash: hashOf(latin(text), 0, text.length) }))
+        .sort((a, b) => a.hash - b.hash || Buffer.compare(latin(a.text), latin(b.text)));
+      assert.deepEqual(
+        Array.from(numbers, (number, i) => ({ text: table.at(number), hash: hashes[i]! })),
+        expected,
+      );
+      const some = numbers.filter((number) => number % part === 0);
+      const { bytes, lengths } = table.pack(some);
       let from = 0;
       for (const [i, length] of lengths.entries()) {
-        const text = Buffer.from(bytes.subarray(from, from + length)).toString('latin1');
-        assert.equal(other.numberOfHashed(bytes, from, from + length, hashes[i]!), other.numberOf(text));
-        found.push(text);
+        assert.equal(Buffer.from(bytes.subarray(from, from + length)).toString('latin1'), table.at(some[i]!));
         from += length;
       }
-      const wanted = [...new Set(values)].filter((text, i) => i % part === 0 && !/[^\x00-\xff]/.test(text));
-      assert.deepEqual(found.sort(), wanted.sort());
+      assert.equal(from, bytes.length);
     }),
     { numRuns: 50 },
+  );
+});
+
+test('values whose places lie at the end of the table, and that stand at its beginning, are in order, too', () => {
+  // Of 512 places the last ones; there are hashes enough among short texts.
+  const last = Array.from({ length: 40_000 }, (_, i) => `v${i}`).filter((text) => {
+    const bytes = Buffer.from(text);
+    return hashOf(bytes, 0, bytes.length) >>> 23 >= 508;
+  });
+  assert.ok(last.length > 200);
+  const table = new ValueTable();
+  for (const text of last.slice(0, 200)) table.numberOf(text);
+  for (let i = 0; i < 50; i++) table.numberOf(`other ${i}`);
+  const { hashes } = table.ordered();
+  assert.equal(hashes.length, 250);
+  assert.deepEqual(
+    [...hashes],
+    [...hashes].sort((a, b) => a - b),
   );
 });

@@ -7,11 +7,38 @@ const MAX_REMEMBERED = 1000;
 const FIRST_SLOTS = 256;
 const FIRST_BYTES = 4096;
 
-/** Values one behind the other, with what saves a table to look at all of their bytes. */
+/**
+ * Distinct values one behind the other, in the order of their hashes and, where those are equal, of their bytes: so lists of
+ * them are joined in one pass, without a table.
+ */
 export interface HashedValues {
   readonly bytes: Uint8Array;
   readonly lengths: Uint32Array;
+  /** `hashOf` each. */
   readonly hashes: Uint32Array;
+}
+
+/** Of a text of code units up to 0xff. */
+export function hashOf(bytes: Uint8Array, start: number, end: number): number {
+  let hash = end - start;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 12)) >>> 0;
+}
+
+/** Orders texts of code units up to 0xff as `<` orders their strings. */
+export function compareBytes(
+  a: Uint8Array,
+  startA: number,
+  endA: number,
+  b: Uint8Array,
+  startB: number,
+  endB: number,
+): number {
+  let i = startA;
+  let j = startB;
+  for (; i < endA && j < endB; i++, j++) if (a[i] !== b[j]) return a[i]! - b[j]!;
+  return endA - i - (endB - j);
 }
 
 /**
@@ -79,20 +106,9 @@ export class ValueTable {
     return number;
   }
 
-  /** As `numberOfBytes`, where the hash is known (`ordered`) and values come in the order of theirs. */
-  numberOfHashed(bytes: Uint8Array, start: number, end: number, hash: number): number {
-    return this.#numberOfHash(bytes, start, end, hash, -1);
-  }
-
-  #numberOf(bytes: Uint8Array, start: number, end: number, place: number): number {
-    let hash = end - start;
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-    return this.#numberOfHash(bytes, start, end, (hash ^ (hash >>> 12)) >>> 0, place);
-  }
-
   /** `place`: where the bytes already stand behind those of all values; -1 when they stand elsewhere. */
-  #numberOfHash(bytes: Uint8Array, start: number, end: number, hash: number, place: number): number {
+  #numberOf(bytes: Uint8Array, start: number, end: number, place: number): number {
+    const hash = hashOf(bytes, start, end);
     const slots = this.#slots;
     const mask = slots.length - 1;
     let slot = (hash >>> this.#shift) << 1;
@@ -129,35 +145,72 @@ export class ValueTable {
       const [x, y] = [this.at(a), this.at(b)];
       return x < y ? -1 : x > y ? 1 : 0;
     }
-    const bytes = this.#bytes;
-    const endA = this.#ends[a]!;
-    const endB = this.#ends[b]!;
-    let i = this.#startOf(a);
-    let j = this.#startOf(b);
-    for (; i < endA && j < endB; i++, j++) if (bytes[i] !== bytes[j]) return bytes[i]! - bytes[j]!;
-    return endA - i - (endB - j);
+    return this.#compareBytes(a, b);
   }
 
-  /** The values that `isWanted`, in about the order of their hashes; wide ones (code units above 0xff) are not among them. */
-  ordered(isWanted: (number: number) => boolean): HashedValues {
+  #compareBytes(a: number, b: number): number {
+    const bytes = this.#bytes;
+    const ends = this.#ends;
+    return compareBytes(bytes, this.#startOf(a), ends[a]!, bytes, this.#startOf(b), ends[b]!);
+  }
+
+  /** All values but wide ones (code units above 0xff), in the order of `HashedValues`. */
+  ordered(): { readonly numbers: Uint32Array; readonly hashes: Uint32Array } {
     const slots = this.#slots;
-    const hashes = new Uint32Array(this.length);
-    const lengths = new Uint32Array(this.length);
-    const bytes = new Uint8Array(this.#used);
-    const own = this.#bytes;
-    let count = 0;
-    let end = 0;
-    for (let slot = 0; slot < slots.length; slot += 2) {
+    const shift = this.#shift;
+    const count = this.length - this.#wide.size;
+    const numbers = new Uint32Array(count);
+    const hashes = new Uint32Array(count);
+    let firstFree = 0;
+    while (slots[firstFree + 1] !== 0) firstFree += 2;
+    let length = 0;
+    const add = (slot: number): void => {
+      const hash = slots[slot]!;
       const number = slots[slot + 1]! - 1;
-      if (number < 0 || !isWanted(number)) continue;
-      const start = this.#startOf(number);
-      const length = this.#ends[number]! - start;
+      // Between two free slots values stand in the order in which they were met.
+      let at = length++;
+      for (; at > 0; at--) {
+        const before = hashes[at - 1]!;
+        if (before < hash || (before === hash && this.#compareBytes(numbers[at - 1]!, number) < 0)) break;
+        hashes[at] = before;
+        numbers[at] = numbers[at - 1]!;
+      }
+      hashes[at] = hash;
+      numbers[at] = number;
+    };
+    for (let slot = 0; slot < slots.length; slot += 2) {
+      if (slots[slot + 1] !== 0 && (slot >= firstFree || (slots[slot]! >>> shift) << 1 <= slot)) add(slot);
+    }
+    // Those that found no place at the end stand at the beginning.
+    for (let slot = 0; slot < firstFree; slot += 2) if ((slots[slot]! >>> shift) << 1 > slot) add(slot);
+    return { numbers, hashes };
+  }
+
+  /** Bytes and lengths of some values, none of them wide. */
+  pack(numbers: Uint32Array): { readonly bytes: Uint8Array; readonly lengths: Uint32Array } {
+    const ends = this.#ends;
+    // They lie anywhere, so that most of them miss the processor's cache: loops whose branches do not wait for what is missed
+    // have many of these under way at once.
+    const starts = new Uint32Array(numbers.length);
+    const lengths = new Uint32Array(numbers.length);
+    let total = 0;
+    for (let n = 0; n < numbers.length; n++) {
+      const number = numbers[n]!;
+      const start = number === 0 ? 0 : ends[number - 1]!;
+      starts[n] = start;
+      lengths[n] = ends[number]! - start;
+      total += lengths[n]!;
+    }
+    const own = this.#bytes;
+    const bytes = new Uint8Array(total);
+    let end = 0;
+    for (let n = 0; n < starts.length; n++) {
+      const start = starts[n]!;
+      const length = lengths[n]!;
       for (let i = 0; i < length; i++) bytes[end + i] = own[start + i]!;
       end += length;
-      hashes[count] = slots[slot]!;
-      lengths[count++] = length;
     }
-    return { bytes: bytes.subarray(0, end), lengths: lengths.subarray(0, count), hashes: hashes.subarray(0, count) };
+    return { bytes, lengths };
   }
 
   get #used(): number {
@@ -197,15 +250,9 @@ export class ValueTable {
     return number;
   }
 
-  /** Makes room for so many more values at once. */
-  reserve(count: number): void {
-    let length = this.#slots.length;
-    while (4 * (this.length + count) > length) length *= 2;
-    if (length > this.#slots.length) this.#growSlots(length);
-  }
-
-  #growSlots(length = 4 * this.#slots.length): void {
+  #growSlots(): void {
     const old = this.#slots;
+    const length = 4 * old.length;
     const slots = new Uint32Array(length);
     const mask = slots.length - 1;
     const shift = 33 - Math.log2(length);

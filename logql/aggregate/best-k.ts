@@ -20,6 +20,11 @@ export class BestK {
     return this.#items;
   }
 
+  /** The worst that was kept, once there are k; NaN before, and when it is NaN. */
+  get worst(): number {
+    return this.#items.length === this.#k && this.#k > 0 ? this.#values[0]! : Number.NaN;
+  }
+
   add(item: number, value: number): void {
     if (this.#k < 1) return;
     if (this.#items.length === this.#k) {

@@ -110,6 +110,41 @@ export class CellStore {
     return groups.subarray(0, length);
   }
 
+  /** All cells of some groups that hold samples, in their order and that of buckets; a group's number is its place there. */
+  placed(groups: Uint32Array): PlacedCells {
+    const total = this.usedCells();
+    const { counts, a, b, c } = this;
+    const groupIndexes = new Uint32Array(total);
+    const buckets = new Uint32Array(total);
+    const cells = new Uint32Array(total);
+    const pages = this.#pages;
+    const perGroup = this.#pagesPerGroup;
+    const perPage = this.#pageCells;
+    let length = 0;
+    for (let index = 0; index < groups.length; index++) {
+      const from = groups[index]! * perGroup;
+      for (let page = 0; page < perGroup; page++) {
+        const first = pages[from + page]! - 1;
+        if (first < 0) continue;
+        for (let i = 0; i < perPage; i++) {
+          if (counts[first + i] === 0) continue;
+          groupIndexes[length] = index;
+          buckets[length] = page * perPage + i;
+          cells[length++] = first + i;
+        }
+      }
+    }
+    const taken = cells.subarray(0, length);
+    return {
+      groupIndexes: groupIndexes.subarray(0, length),
+      buckets: buckets.subarray(0, length),
+      counts: pick(counts, taken),
+      a: this.#columns > 0 ? pick(a, taken) : NONE,
+      b: this.#columns > 1 ? pick(b, taken) : NONE,
+      c: this.#columns > 2 ? pick(c, taken) : NONE,
+    };
+  }
+
   /** How many cells hold samples. */
   usedCells(): number {
     let cells = 0;
@@ -196,9 +231,13 @@ export class CellStore {
     if (this.kind === 'sum') this.a[cell]! += sum;
   }
 
-  /** Merges the cell `from` of another store of this kind (or of a partial with the same columns). */
-  merge(cell: number, from: CellColumns, index: number): void {
-    mergeCell(this.kind, this, cell, from, index);
+  /** Merges cells of another store of this kind; `groups`: by number of a group there, its number here. */
+  mergeAll(from: PlacedCells, groups: Uint32Array): void {
+    const { groupIndexes, buckets } = from;
+    this.#reserve(groups);
+    for (let i = 0; i < groupIndexes.length; i++) {
+      mergeCell(this.kind, this, this.cell(groups[groupIndexes[i]!]!, buckets[i]!), from, i);
+    }
   }
 
   #hasPage(group: number): boolean {
@@ -211,15 +250,26 @@ export class CellStore {
     const first = this.#used;
     const needed = first + this.#pageCells;
     if (needed > this.#maxCells) throw new QueryTooLargeError('aggregates', this.#maxCells);
-    if (needed > this.counts.length) {
-      const size = Math.min(this.#maxCells, Math.max(needed, this.counts.length * 2, 64));
-      this.counts = grown(this.counts, size);
-      if (this.#columns > 0) this.a = grown(this.a, size);
-      if (this.#columns > 1) this.b = grown(this.b, size);
-      if (this.#columns > 2) this.c = grown(this.c, size);
-    }
+    if (needed > this.counts.length) this.#growColumns(Math.max(needed, this.counts.length * 2, 64));
     this.#used = needed;
     return first;
+  }
+
+  /** Makes room for a page of each of some groups at once. */
+  #reserve(groups: Uint32Array): void {
+    let last = -1;
+    for (let i = 0; i < groups.length; i++) if (groups[i]! > last) last = groups[i]!;
+    if ((last + 1) * this.#pagesPerGroup > this.#pages.length) this.#growPages(last);
+    const cells = Math.min((last + 1) * this.#pageCells, this.#maxCells);
+    if (cells > this.counts.length) this.#growColumns(cells);
+  }
+
+  #growColumns(cells: number): void {
+    const size = Math.min(this.#maxCells, cells);
+    this.counts = grown(this.counts, size);
+    if (this.#columns > 0) this.a = grown(this.a, size);
+    if (this.#columns > 1) this.b = grown(this.b, size);
+    if (this.#columns > 2) this.c = grown(this.c, size);
   }
 
   #growPages(group: number): void {
@@ -237,6 +287,12 @@ export interface CellColumns {
   readonly a: Float64Array;
   readonly b: Float64Array;
   readonly c: Float64Array;
+}
+
+export interface PlacedCells extends CellColumns {
+  /** Of each cell. */
+  readonly groupIndexes: Uint32Array;
+  readonly buckets: Uint32Array;
 }
 
 /** Merges cell `j` of `from` into cell `i` of `into`. An empty cell (count 0) is neutral. */
@@ -287,6 +343,12 @@ export function mergeCell(kind: CellKind, into: CellColumns, i: number, from: Ce
     default:
       kind satisfies never;
   }
+}
+
+function pick(column: Float64Array, cells: Uint32Array): Float64Array {
+  const picked = new Float64Array(cells.length);
+  for (let i = 0; i < cells.length; i++) picked[i] = column[cells[i]!]!;
+  return picked;
 }
 
 function grown(column: Float64Array, size: number): Float64Array {

@@ -38,13 +38,12 @@ test('groups of one label are packed as their label sets are', () => {
 
 test('equal label sets have one number, whichever way they come', () => {
   fc.assert(
-    fc.property(texts, texts, fc.constantFrom('ip', 'pod'), (first, second, other) => {
-      const merged = new MergedGroups();
+    fc.property(texts, texts, texts, fc.constantFrom('ip', 'pod'), (first, second, third, other) => {
       const sets: Labels[] = [];
-      const numbers: number[] = [];
+      const partials: ReturnType<typeof packLabelSets>[] = [];
       const add = (packed: ReturnType<typeof packLabelSets>): void => {
         sets.push(...unpackLabelSets(packed));
-        numbers.push(...merged.numbersOf(packed));
+        partials.push(packed);
       };
       const plain: Labels[] = second.map((value): Labels => [['ip', value]]);
       add(
@@ -60,10 +59,14 @@ test('equal label sets have one number, whichever way they come', () => {
       for (const [name, values] of [
         ['ip', first],
         [other, second],
+        ['ip', third],
+        ['ip', [...second, ...third.filter((value) => !second.includes(value))]],
       ] as const) {
         const source = groupsByValue(name, values);
         add(packGroups(Uint32Array.from(values.keys()), source, (group) => source.at(group)!.merged).sets);
       }
+      const merged = new MergedGroups(partials);
+      const numbers = merged.numbers.flatMap((own) => [...own]);
       const texts = sets.map((labels) => JSON.stringify(labels));
       numbers.forEach((number, i) => {
         assert.deepEqual(merged.labelsOf(number), sets[i]);

@@ -1,72 +1,64 @@
-import { IntList } from '../int-list.ts';
 import { compareLabels, type Labels, labelsKey } from '../labels.ts';
-import { ValueTable } from '../value-table.ts';
+import { JoinedValues } from './joined-values.ts';
 import { type PackedLabelSets, setCount, unpackLabelSets } from './packed-labels.ts';
 
 /**
- * Numbers the label sets of all partials of a scan. Sets of one label, of which there may be very many, stay values in a
- * table until somebody asks for them.
+ * Numbers the label sets of all partials of a scan. Sets of one label, of which there may be very many, stay joined values
+ * until somebody asks for them; they have the first numbers.
  */
 export class MergedGroups {
   /** Names of all labels. */
   readonly names = new Set<string>();
-  length = 0;
-  /** By group; those of the table only once somebody has asked for them. */
+  length: number;
+  /** By partial, of each of its sets the number here. */
+  readonly numbers: readonly Uint32Array[];
+  /** By group; those of joined values only once somebody has asked for them. */
   readonly #labels = new Map<number, Labels>();
   readonly #byKey = new Map<string, number>();
-  /** The one label of sets in the table: that of the first such set. */
-  #name: string | null = null;
-  readonly #values = new ValueTable();
-  /** Group by number in the table. */
-  readonly #groupOfValue = new IntList();
-  /** Number in the table by group, -1 for other sets. */
-  readonly #valueOfGroup = new IntList();
+  /** The label of joined values: that of the first list. */
+  readonly #name: string | null;
+  readonly #values: JoinedValues;
 
-  /** By set of the partial, its number here. */
-  numbersOf(sets: PackedLabelSets): Uint32Array {
-    const { values } = sets;
-    if (values === null || (this.#name !== null && this.#name !== values.name)) {
-      return Uint32Array.from(unpackLabelSets(sets), (labels) => this.#numberOf(labels));
-    }
-    const numbers = new Uint32Array(setCount(sets));
-    const { name, bytes, lengths, hashes } = values;
-    this.#name = name;
-    this.names.add(name);
-    this.#values.reserve(lengths.length);
-    let from = 0;
-    for (let i = 0; i < lengths.length; i++) {
-      const to = from + lengths[i]!;
-      numbers[i] = this.#groupOf(this.#values.numberOfHashed(bytes, from, to, hashes[i]!));
-      from = to;
-    }
-    let at = lengths.length;
-    for (const labels of unpackLabelSets({ ...sets, values: null })) numbers[at++] = this.#numberOf(labels);
-    return numbers;
+  constructor(partials: readonly PackedLabelSets[]) {
+    this.#name = partials.find(({ values }) => values !== null)?.values?.name ?? null;
+    const joined = partials.map(({ values }) => (values !== null && values.name === this.#name ? values : null));
+    const lists = joined.filter((list) => list !== null);
+    this.#values = new JoinedValues(lists);
+    this.length = this.#values.length;
+    if (this.#name !== null) this.names.add(this.#name);
+    let list = 0;
+    this.numbers = partials.map((sets, i) => {
+      const own = joined[i] === null ? null : this.#values.numbers[list++]!;
+      if (own !== null && own.length === setCount(sets)) return own;
+      const numbers = new Uint32Array(setCount(sets));
+      if (own !== null) numbers.set(own);
+      let at = own?.length ?? 0;
+      for (const labels of unpackLabelSets(own === null ? sets : { ...sets, values: null })) {
+        numbers[at++] = this.#numberOf(labels);
+      }
+      return numbers;
+    });
   }
 
   labelsOf(group: number): Labels {
     const known = this.#labels.get(group);
     if (known !== undefined) return known;
-    const labels: Labels = [[this.#name!, this.#values.at(this.#valueOfGroup.at(group))]];
+    const labels: Labels = [[this.#name!, this.#values.at(group)]];
     this.#labels.set(group, labels);
     return labels;
   }
 
   /** As `compareLabels`. */
   compare(a: number, b: number): number {
-    const x = this.#valueOfGroup.at(a);
-    const y = this.#valueOfGroup.at(b);
-    return x >= 0 && y >= 0 ? this.#values.compare(x, y) : compareLabels(this.labelsOf(a), this.labelsOf(b));
+    const { length } = this.#values;
+    if (a < length && b < length) return this.#values.compare(a, b);
+    return compareLabels(this.labelsOf(a), this.labelsOf(b));
   }
 
   #numberOf(labels: Labels): number {
-    if (labels.length === 1) {
-      const [name, value] = labels[0]!;
-      this.#name ??= name;
-      if (this.#name === name) {
-        this.names.add(name);
-        return this.#groupOf(this.#values.numberOf(value));
-      }
+    if (labels.length === 1 && labels[0]![0] === this.#name) {
+      const number = this.#values.find(labels[0]![1]);
+      if (number >= 0) return number;
     }
     const key = labelsKey(labels);
     const known = this.#byKey.get(key);
@@ -74,16 +66,7 @@ export class MergedGroups {
     for (const [name] of labels) this.names.add(name);
     const group = this.length++;
     this.#labels.set(group, labels);
-    this.#valueOfGroup.push(-1);
     this.#byKey.set(key, group);
-    return group;
-  }
-
-  #groupOf(value: number): number {
-    if (value < this.#groupOfValue.length) return this.#groupOfValue.at(value);
-    const group = this.length++;
-    this.#valueOfGroup.push(value);
-    this.#groupOfValue.push(group);
     return group;
   }
 }

@@ -39,18 +39,22 @@ export function packGroups(
   const isLeft = new Uint8Array(source.length);
   for (const group of groups) isLeft[group] = 1;
   const order = new Uint32Array(groups.length);
+  const { numbers, hashes } = byValue.values.ordered();
   let count = 0;
-  const values = byValue.values.ordered((number) => {
-    const group = byValue.groupAt(number);
-    if (isLeft[group] === 0) return false;
+  for (let i = 0; i < numbers.length; i++) {
+    const group = byValue.groupAt(numbers[i]!);
+    if (isLeft[group] !== 1) continue;
     isLeft[group] = 0;
+    numbers[count] = numbers[i]!;
+    hashes[count] = hashes[i]!;
     order[count++] = group;
-    return true;
-  });
-  const others = count === groups.length ? [] : groups.filter((group) => isLeft[group] === 1);
+  }
+  const others = count === groups.length ? groups.subarray(0, 0) : groups.filter((group) => isLeft[group] === 1);
   order.set(others, count);
   const packed = packLabelSets(Array.from(others, labelsOf));
-  return { sets: count === 0 ? packed : { ...packed, values: { ...values, name: byValue.name } }, order };
+  if (count === 0) return { sets: packed, order };
+  const values = byValue.values.pack(numbers.subarray(0, count));
+  return { sets: { ...packed, values: { ...values, hashes: hashes.subarray(0, count), name: byValue.name } }, order };
 }
 
 export function packLabelSets(sets: readonly Labels[]): PackedLabelSets {

@@ -2,7 +2,7 @@ import type { Labels } from '../labels.ts';
 import type { RangeScan } from '../plan/plan.ts';
 import type { GroupLabels, GroupSource } from '../stages/types.ts';
 import type { RangeOp } from '../syntax/ast.ts';
-import { type CellKind, CellStore, columnsOf } from './cell-store.ts';
+import { type CellKind, CellStore } from './cell-store.ts';
 import { PipelineError } from './errors.ts';
 import { buffersOf, type PackedLabelSets, packGroups, packLabelSets } from './packed-labels.ts';
 import { runsOf } from './sample-runs.ts';
@@ -216,9 +216,10 @@ export class RangeAccumulator {
       name === undefined
         ? packGroups(used, groups, labelsOf)
         : { sets: packLabelSets(Array.from(used, labelsOf)), order: used };
-    return this.#cells !== null
-      ? this.#cellPartial(this.#cells, sets, order)
-      : this.#samplePartial(this.#samples!, sets, order);
+    const cells = this.#cells;
+    return cells === null
+      ? this.#samplePartial(this.#samples!, sets, order)
+      : { kind: cells.kind, groups: sets, ...cells.placed(order) };
   }
 
   #reducing(kind: CellKind): CellStore {
@@ -255,30 +256,6 @@ export class RangeAccumulator {
   }
 
   /** `order`: by set its group. */
-  #cellPartial(cells: CellStore, sets: PackedLabelSets, order: Uint32Array): AccumulatorPartial {
-    const total = cells.usedCells();
-    const columns = columnsOf(cells.kind);
-    const groupIndexes = new Uint32Array(total);
-    const buckets = new Uint32Array(total);
-    const counts = new Float64Array(total);
-    const a = new Float64Array(columns > 0 ? total : 0);
-    const b = new Float64Array(columns > 1 ? total : 0);
-    const c = new Float64Array(columns > 2 ? total : 0);
-    let at = 0;
-    let set = 0;
-    const take = (bucket: number, cell: number): void => {
-      groupIndexes[at] = set;
-      buckets[at] = bucket;
-      counts[at] = cells.counts[cell]!;
-      if (columns > 0) a[at] = cells.a[cell]!;
-      if (columns > 1) b[at] = cells.b[cell]!;
-      if (columns > 2) c[at] = cells.c[cell]!;
-      at++;
-    };
-    for (; set < order.length; set++) cells.forEachCell(order[set]!, take);
-    return { kind: cells.kind, groups: sets, groupIndexes, buckets, counts, a, b, c };
-  }
-
   #samplePartial(samples: SampleStore, sets: PackedLabelSets, order: Uint32Array): AccumulatorPartial {
     const setOf = new Uint32Array(samples.groupCount);
     order.forEach((group, set) => {

@@ -26,7 +26,8 @@ export class RangeMerger {
   readonly #grid: WindowGrid;
   readonly #cells: CellStore | null;
   readonly #samples: MergedSamples | null;
-  readonly #groups = new MergedGroups();
+  readonly #partials: AccumulatorPartial[] = [];
+  #groups = new MergedGroups([]);
 
   constructor(scan: RangeScan, bounds: AccumulatorBounds = defaultBounds) {
     this.#scan = scan;
@@ -41,22 +42,19 @@ export class RangeMerger {
     }
   }
 
-  /** Throws `QueryTooLargeError`. */
   add(partial: AccumulatorPartial): void {
     if (partial.kind !== this.#kind) throw new TypeError(`a partial of ${partial.kind} met a scan of ${this.#kind}`);
-    const groups = this.#groups.numbersOf(partial.groups);
-    const cells = this.#cells;
-    if (cells === null) {
-      this.#samples!.add(partial, groups);
-      return;
-    }
-    const { groupIndexes, buckets } = partial;
-    for (let i = 0; i < groupIndexes.length; i++) {
-      cells.merge(cells.cell(groups[groupIndexes[i]!]!, buckets[i]!), partial, i);
-    }
+    this.#partials.push(partial);
   }
 
+  /** Throws `QueryTooLargeError`. */
   finish(): Matrix {
+    this.#groups = new MergedGroups(this.#partials.map(({ groups }) => groups));
+    this.#partials.forEach((partial, i) => {
+      const groups = this.#groups.numbers[i]!;
+      if (this.#cells === null) this.#samples!.add(partial, groups);
+      else this.#cells.mergeAll(partial, groups);
+    });
     const timesMs = timesInMs(this.#scan.times);
     if (this.#scan.op === 'absent_over_time') return { timesMs, series: this.#absent() };
     if (this.#cells === null) return { timesMs, series: this.#evaluateSamples(this.#samples!) };

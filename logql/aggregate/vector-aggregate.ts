@@ -78,11 +78,21 @@ function isReduced(op: ReducingOp, { without, labels: names }: Grouping, input: 
   const { vector } = input; // before `series`, which would make all of them
   if (vector !== undefined) {
     for (const name of vector.names) if (!names.includes(name)) return false;
-    return op !== 'sum' || !vector.values.some((v) => Object.is(v, -0));
+    return op !== 'sum' || !hasMinusZero(vector.values);
   }
   const { series } = input;
   for (const { labels } of series) for (const [name] of labels) if (!names.includes(name)) return false;
-  return series.every((series) => !isEmpty(series) && !(op === 'sum' && series.values.some((v) => Object.is(v, -0))));
+  return series.every((series) => !isEmpty(series) && !(op === 'sum' && hasMinusZero(series.values)));
+}
+
+function hasMinusZero(values: Float64Array): boolean {
+  for (let i = 0; i < values.length; i++) if (values[i] === 0 && Object.is(values[i], -0)) return true;
+  return false;
+}
+
+function hasNaN(values: Float64Array): boolean {
+  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i]!)) return true;
+  return false;
 }
 
 function addSample(op: ReducingOp, state: GroupState, step: number, value: number): void {
@@ -138,7 +148,7 @@ function selectK(op: 'topk' | 'bottomk', k: number, grouping: Grouping, input: M
     return [...groups.values()].flatMap((members) => bestOf(op, k, members));
   }
   const { vector } = input;
-  if (vector !== undefined && !vector.values.some((value) => Number.isNaN(value))) {
+  if (vector !== undefined && !hasNaN(vector.values)) {
     return selectFromVector(op, k, vector);
   }
   const { series } = input;
@@ -168,9 +178,12 @@ function selectFromVector(op: 'topk' | 'bottomk', k: number, vector: InstantVect
   const { values } = vector;
   const isTop = op === 'topk';
   const best = new BestK(k, isTop);
-  for (let i = 0; i < values.length; i++) best.add(i, values[i]!);
-  let worst = isTop ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-  for (const i of best.items) worst = isTop ? Math.min(worst, values[i]!) : Math.max(worst, values[i]!);
+  let { worst } = best;
+  for (let i = 0; i < values.length; i++) {
+    if (isTop ? values[i]! <= worst : values[i]! >= worst) continue;
+    best.add(i, values[i]!);
+    ({ worst } = best);
+  }
   let ties = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === worst) ties++;
   for (const i of best.items) if (values[i] === worst) ties--;
@@ -185,39 +198,50 @@ function selectFromVector(op: 'topk' | 'bottomk', k: number, vector: InstantVect
 
 /**
  * Without samples that cannot be among the best k, in no particular order: a sample displaces none that is as good, so one
- * before which k that are no worse stand by labels changes nothing. Looked for value by value from the worst on, as long
- * as many are left; of values that are counted a few times each hardly any stay.
+ * before which k that are no worse stand by labels changes nothing. Of about the worse half such k are looked for, then of
+ * the worse half of what is left; of values that are counted a few times each hardly any stay.
  */
 function hopeful(k: number, isTop: boolean, vector: InstantVector): number[] {
   const { values } = vector;
   const kept: number[] = [];
-  let left: ArrayLike<number> = new Uint32Array(values.length).map((_, i) => i);
-  for (let round = 0; round < MAX_ROUNDS && k <= MAX_FIRST && left.length > k + ENOUGH; round++) {
-    let worst = values[left[0]!]!;
-    for (let n = 1; n < left.length; n++) {
-      const value = values[left[n]!]!;
-      if (isTop ? value < worst : value > worst) worst = value;
-    }
-    /** The first k by labels, ascending. */
+  const left = new Uint32Array(values.length);
+  for (let i = 0; i < left.length; i++) left[i] = i;
+  let length = left.length;
+  for (let round = 0; round < MAX_ROUNDS && k <= MAX_FIRST && length > k + ENOUGH; round++) {
+    const middle = typicalOf(values, left, length);
+    /** Of those that are no worse, the first k by labels, ascending. */
     const first: number[] = [];
-    const better: number[] = [];
-    for (let n = 0; n < left.length; n++) {
+    for (let n = 0; n < length; n++) {
       const i = left[n]!;
-      if (values[i] !== worst) better.push(i);
+      if (isTop ? values[i]! < middle : values[i]! > middle) continue;
       if (first.length === k && vector.compare(i, first[k - 1]!) >= 0) continue;
       let at = first.length;
       while (at > 0 && vector.compare(first[at - 1]!, i) > 0) at--;
       first.splice(at, 0, i);
       if (first.length > k) first.pop();
     }
-    for (const i of first) if (values[i] === worst) kept.push(i);
-    left = better;
+    const last = first.length === k ? first[k - 1]! : -1;
+    let better = 0;
+    for (let n = 0; n < length; n++) {
+      const i = left[n]!;
+      if (isTop ? values[i]! > middle : values[i]! < middle) left[better++] = i;
+      else if (last < 0 || vector.compare(i, last) <= 0) kept.push(i);
+    }
+    length = better;
   }
-  return [...kept, ...Array.from(left)];
+  for (let n = 0; n < length; n++) kept.push(left[n]!);
+  return kept;
 }
 
-/** Values that are looked at one by one. */
-const MAX_ROUNDS = 16;
+/** About the middle one of the values of some samples. */
+function typicalOf(values: Float64Array, samples: Uint32Array, length: number): number {
+  const some = new Float64Array(Math.min(length, PROBES));
+  for (let i = 0; i < some.length; i++) some[i] = values[samples[Math.floor((i * length) / some.length)]!]!;
+  return some.sort()[some.length >> 1]!;
+}
+
+const PROBES = 65;
+const MAX_ROUNDS = 24;
 /** Fewer are sorted at once. */
 const ENOUGH = 200;
 
