@@ -58,9 +58,9 @@ function modelOfLogfmt(line: string): string | undefined {
 }
 
 const detector = new LevelDetector(fields, 2);
-function detect(line: string): string {
-  const source = Buffer.from(`x level=fatal ${line} level=fatal`);
-  return LEVELS[detector.detect(source, 14, 14 + Buffer.byteLength(line))]!;
+function detect(line: string, before = 'x level=fatal ', after = ' level=fatal'): string {
+  const source = Buffer.from(`${before}${line}${after}`);
+  return LEVELS[detector.detect(source, before.length, before.length + Buffer.byteLength(line))]!;
 }
 
 const word = fc.constantFrom(
@@ -89,6 +89,19 @@ test('words are found where a regular expression finds them', () => {
       assert.equal(detect(line), modelOfWords(line), JSON.stringify(line));
     }),
     { numRuns: 2000 },
+  );
+});
+
+test('words are found wherever they begin, and whatever stands behind the line, if anything does', () => {
+  const filler = fc.string({ unit: fc.constantFrom('x', 'é', ' '), maxLength: 20 });
+  const after = fc.constantFrom('', 'x', ' fatal', 'error', ':ing it', 'xxxxxxx', '\u0012\u0005fatal');
+  fc.assert(
+    fc.property(filler, gap, word, gap, filler, after, (left, open, found, close, right, behind) => {
+      const line = `${left}${open}${found}${close}${right}`;
+      for (const before of ['', ' ', 'info '])
+        assert.equal(detect(line, before, behind), modelOfWords(line), JSON.stringify([before, line, behind]));
+    }),
+    { numRuns: 3000 },
   );
 });
 
