@@ -23,8 +23,11 @@ export interface MemoryUse {
 
 const RETRY_MS = 1000;
 const MAX_WAIT_MS = 2000;
-/** Cuts that wait longer ask for more workers than one. */
-const MAX_CALM_MS = 200;
+/**
+ * Cuts that wait longer ask for more workers than one. With the backlog that pushes wait for, that is a worker that gets
+ * little of a core, or work that costs much; another thread takes 20 MB.
+ */
+const MAX_CALM_MS = 500;
 /** Memory of cuts that may be encoded at once however many they are. */
 const SMALL_WORK_BYTES = 1 << 20;
 

@@ -77,6 +77,8 @@ const LARGE_PUSH_BYTES = 64 * 1024;
 const LARGE_HEAD_BYTES = 96 * 1024;
 /** Memory that may wait for the next head, in relation to that of open heads. */
 const IDLE_HEAD_MEMORY_SHARE = 0.25;
+/** In relation to a segment: all its blocks are given back at once, somewhat more of them than made it due. */
+const IDLE_BLOCK_MEMORY_SHARE = 1.25;
 
 /**
  * Takes rows in, holds them in memory and in the write-ahead log, and brings them to the object store.
@@ -113,7 +115,7 @@ export class Ingester implements IngesterClient {
     this.#headMemory = new HeadMemory(IDLE_HEAD_MEMORY_SHARE * options.config.maxHeadBytes);
     this.#cutter = new Cutter({
       encoder: options.encoder,
-      blocks: new BlockMemory(options.config.segmentBytes),
+      blocks: new BlockMemory(IDLE_BLOCK_MEMORY_SHARE * options.config.segmentBytes),
       concurrency: options.config.concurrentEncodes,
       maxBacklogBytes: options.config.maxHeadBytes / 4,
       memory: this.#memory,
