@@ -1,3 +1,5 @@
+import type { Labels } from '../../logql/labels.ts';
+import { parseLabelsString } from '../../logql/syntax/index.ts';
 import { encodeMetadataSet } from '../../storage/block/metadata-set.ts';
 import type { StreamRows } from '../rpc/push-batch.ts';
 import { wrappedTime } from './entry-check.ts';
@@ -22,6 +24,8 @@ export class StreamBuilder {
   readonly #rules: TenantRules;
   readonly #increments: boolean;
   #stream: KnownStream;
+  /** Of the stream; null until somebody asks. */
+  #labels: Labels | null = null;
   #findsLevels = false;
   #done = NONE;
   lineCount = 0;
@@ -57,6 +61,7 @@ export class StreamBuilder {
   begin(pushed: PushedStream, stream: KnownStream): void {
     const { limits } = this.#rules;
     this.#stream = stream;
+    this.#labels = null;
     this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
     this.#done = NONE;
     this.lineCount = 0;
@@ -200,9 +205,10 @@ export class StreamBuilder {
     });
     if (level !== '') metadata.set(DETECTED_LEVEL, level);
     const line = this.#rows.source.subarray(lineStart, lineStart + lineLength);
+    this.#labels ??= parseLabelsString(this.#stream.text);
     const found: [string, string][] = [];
     for (const field of this.#rules.genericFields) {
-      const value = findGenericField(field, this.#stream.labels, metadata, line);
+      const value = findGenericField(field, this.#labels, metadata, line);
       if (value !== '') found.push([field.name, value]);
     }
     for (const [name, value] of found) metadata.set(name, value);

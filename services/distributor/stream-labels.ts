@@ -14,9 +14,12 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** What is known about a stream once its labels were seen, for one state of its tenant's limits. */
+/**
+ * What is known about a stream once its labels were seen, for one state of its tenant's limits. Not the labels themselves:
+ * there may be a hundred thousand streams, and hardly any push needs more than their text.
+ */
 export interface KnownStream {
-  readonly labels: Labels;
+  readonly limits: Limits;
   /** Canonical: `{app="x", service_name="x"}`. */
   readonly text: string;
   readonly refusal: Refusal | null;
@@ -36,9 +39,9 @@ const LABELS_LIMIT_BYTES = 16 * 1024 * 1024;
 /** From the bytes of a label set to what is known about its stream; streams that were seen before cost one look-up. */
 export class StreamLabels {
   readonly #rules = new WeakMap<Limits, StreamRules>();
-  readonly #known = new LRUCache<string, { readonly limits: Limits; readonly stream: KnownStream }>({
+  readonly #known = new LRUCache<string, KnownStream>({
     maxSize: CACHE_CHARACTERS,
-    sizeCalculation: ({ stream }, key) => key.length + 2 * stream.text.length + 100,
+    sizeCalculation: ({ text }, key) => key.length + 2 * text.length + 100,
   });
 
   /** Throws PushError 400 when the labels do not parse. */
@@ -52,12 +55,12 @@ export class StreamLabels {
     }
     const key = `${labelsForm}\n${tenant}\n${source.toString('latin1', labelsStart, labelsEnd)}`;
     const known = this.#known.get(key);
-    if (known !== undefined && known.limits === limits) return known.stream;
+    if (known !== undefined && known.limits === limits) return known;
     const raw = source.toString('utf8', labelsStart, labelsEnd);
     const labels = parse(labelsForm === 'json-object' ? selectorOf(raw) : raw);
     const discover = labelsForm === 'whole-selector' ? [] : limits.discover_service_name;
     const stream = this.#judge(tenant, limits, labels, discover);
-    this.#known.set(key, { limits, stream });
+    this.#known.set(key, stream);
     return stream;
   }
 
@@ -68,7 +71,7 @@ export class StreamLabels {
     const rules = this.#rulesOf(limits);
     const policy = rules.policyOf(labels);
     return {
-      labels,
+      limits,
       text,
       refusal: checkLabels(labels, text, limits, isInternal) ?? checkEnforced(labels, text, limits, tenant, policy),
       policy,

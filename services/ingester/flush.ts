@@ -203,7 +203,7 @@ export class Flusher {
     const items: Item[] = [];
     for (const { stream, reason } of due) {
       if (reason !== 'full' && reason !== 'segment') cutter.cut(stream);
-      items.push({ stream, reason, cuts: reason === 'segment' ? encodedCuts(stream) : [...stream.cuts] });
+      items.push({ stream, reason, cuts: reason === 'segment' ? encodedCuts(stream) : stream.cuts });
       if (items.length % CUTS_A_TURN === 0) await setImmediate();
     }
     metrics.flushQueueLength.inc(items.length);
@@ -230,7 +230,7 @@ export class Flusher {
     // One turn: readers find each row in the store or here, never in both and never in neither.
     stored.publish();
     for (const { stream, cuts } of items) {
-      stream.cuts.splice(0, cuts.length);
+      stream.dropCuts(cuts.length);
       for (const cut of cuts) cutter.release(cut);
     }
     this.#count(items);
@@ -314,9 +314,9 @@ export class Flusher {
 }
 
 /** The oldest cuts, as far as they are encoded: they can be stored at once. */
-function encodedCuts(stream: Stream): Cut[] {
+function encodedCuts(stream: Stream): readonly Cut[] {
   const waiting = stream.cuts.findIndex((cut) => cut.blocks === null);
-  return waiting < 0 ? [...stream.cuts] : stream.cuts.slice(0, waiting);
+  return waiting < 0 ? stream.cuts : stream.cuts.slice(0, waiting);
 }
 
 function memoryOf(stream: Stream): number {

@@ -31,10 +31,8 @@ export class Head {
   #maxOffset = Number.NEGATIVE_INFINITY;
   #lastOffset = Number.NEGATIVE_INFINITY;
   #ascending = true;
-  /** Addresses of pieces. */
-  #pieces: readonly number[] = [];
-  /** Of each piece the bytes that records take. */
-  #used: number[] = [];
+  /** Of each piece its address and the bytes that records take. */
+  #pieces: number[] = [];
   /** Left in the last piece. */
   #room = 0;
   /** Where in the last piece its last record starts. */
@@ -131,11 +129,11 @@ export class Head {
   pieces(): HeadPieces {
     const memories: SharedArrayBuffer[] = [];
     const bounds: number[] = [];
-    for (let i = 0; i < this.#pieces.length; i++) {
+    for (let i = 0; i < this.#pieces.length; i += 2) {
       const address = this.#pieces[i]!;
       const start = this.#memory.startOf(address);
       memories.push(this.#memory.slabOf(address).memory);
-      bounds.push(start, start + this.#used[i]!);
+      bounds.push(start, start + this.#pieces[i + 1]!);
     }
     return {
       rowCount: this.#rowCount,
@@ -155,7 +153,9 @@ export class Head {
   /** Line and metadata of the row appended last; views, valid until the head is released. */
   lastRow(): [line: Buffer, metadata: Buffer] {
     // Behind it there is an empty one where the memory for a row could not be had.
-    const address = this.#pieces[this.#used.findLastIndex((used) => used > 0)]!;
+    let last = this.#pieces.length - 2;
+    while (this.#pieces[last + 1] === 0) last -= 2;
+    const address = this.#pieces[last]!;
     const { bytes, words } = this.#memory.slabOf(address);
     const record = this.#memory.startOf(address) + this.#lastRecord;
     const rows = words[record >>> 2]!;
@@ -192,9 +192,8 @@ export class Head {
   }
 
   #give(): void {
-    for (const address of this.#pieces) this.#memory.give(address);
+    for (let i = 0; i < this.#pieces.length; i += 2) this.#memory.give(this.#pieces[i]!);
     this.#pieces = [];
-    this.#used = [];
   }
 
   #observe(batch: StreamBatch, from: number, to: number): void {
@@ -222,7 +221,7 @@ export class Head {
 
   /** Whether little is lost when the last piece takes no more. */
   #isFull(): boolean {
-    const last = this.#used.at(-1);
+    const last = this.#pieces.at(-1);
     return last === undefined || this.#room < SMALL_REST * (last + this.#room);
   }
 
@@ -235,8 +234,7 @@ export class Head {
   #take(bytes: number): void {
     const address = this.#memory.take(bytes);
     // `push` would make room for sixteen more: most heads have three.
-    this.#pieces = this.#pieces.concat(address);
-    this.#used = this.#used.concat(0);
+    this.#pieces = this.#pieces.concat(address, 0);
     this.#room = this.#memory.bytesOf(address);
     this.#memoryBytes += this.#room;
   }
@@ -244,12 +242,12 @@ export class Head {
   /** `part` is null for all sets of the batch as they are. There is room. */
   #write(batch: StreamBatch, from: number, to: number, lineStart: number, lineBytes: number, part: Part | null): void {
     const { metaEnds, metaIndexes, offsetsNs, lineLengths } = batch;
-    const address = this.#pieces.at(-1)!;
+    const address = this.#pieces.at(-2)!;
     const { bytes, words, doubles } = this.#memory.slabOf(address);
     const rows = to - from;
     const setCount = part === null ? metaEnds.length : part.setCount;
     const metaBytes = part === null ? batch.metaBytes.length : part.metaBytes;
-    const used = this.#used.at(-1)!;
+    const used = this.#pieces.at(-1)!;
     let at = this.#memory.startOf(address) + used;
     words[at >>> 2] = rows;
     words[(at >>> 2) + 1] = lineBytes;
@@ -284,7 +282,7 @@ export class Head {
     copyBytes(batch.lineBytes, lineStart, lineStart + lineBytes, bytes, at);
     const taken = recordBytes(rows, lineBytes, setCount, metaBytes);
     this.#lastRecord = used;
-    this.#used[this.#used.length - 1] = used + taken;
+    this.#pieces[this.#pieces.length - 1] = used + taken;
     this.#room -= taken;
     this.#rowCount += rows;
     this.#lineBytes += lineBytes;

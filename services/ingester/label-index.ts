@@ -1,4 +1,4 @@
-import type { Labels } from '../../logql/labels.ts';
+import type { Label, Labels } from '../../logql/labels.ts';
 import { compileRegex, type Regex, timedTest } from '../../logql/regex/index.ts';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import type { Stream } from './stream.ts';
@@ -10,6 +10,19 @@ type Postings = Stream | Set<Stream>;
 export class LabelIndex {
   readonly #names = new Map<string, Map<string, Postings>>();
   readonly #all = new Set<Stream>();
+
+  /** The same labels, of pairs that streams of this index have already, where they have them. */
+  shared(labels: Labels): Labels {
+    return labels.map((label) => {
+      const [name, value] = label;
+      const values = this.#names.get(name);
+      if (values === undefined) return label;
+      const postings = values.get(value);
+      if (postings !== undefined) return labelOf(postings, (own) => own[0] === name && own[1] === value);
+      const [other] = values.values();
+      return [labelOf(other!, (own) => own[0] === name)[0], value];
+    });
+  }
 
   add(stream: Stream): void {
     this.#all.add(stream);
@@ -73,6 +86,12 @@ export class LabelIndex {
     for (const [value, postings] of values) if (test.matches(value)) found.push(postings);
     return found;
   }
+}
+
+/** The label as a stream has it that is known to have one. */
+function labelOf(postings: Postings, isWanted: (label: Label) => boolean): Label {
+  const [stream] = postings instanceof Set ? postings : [postings];
+  return stream!.labels.find(isWanted)!;
 }
 
 interface LabelTest {

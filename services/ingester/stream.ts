@@ -33,6 +33,9 @@ export interface Held {
 
 type Sized = Pick<BlockStats, 'minNs' | 'maxNs' | 'rowCount' | 'lineBytes' | 'metadataBytes'>;
 
+const NO_CUTS: readonly Cut[] = [];
+const NO_HEADS: readonly Head[] = [];
+
 /**
  * One stream in memory: open heads that take rows, and cuts on their way to the object store. Rows leave in the order in
  * which their records stand in the log, whole records at a time; so one sequence number tells what is stored.
@@ -48,8 +51,8 @@ export class Stream implements StreamOrder {
   /** Settles with the log's write of the row stored last. */
   lastWritten: Promise<void> = Promise.resolve();
   /** Ascending by age. Several only when timestamps lie too far apart for one. */
-  #heads: Head[] = [];
-  readonly cuts: Cut[] = [];
+  #heads: readonly Head[] = NO_HEADS;
+  #cuts: readonly Cut[] = NO_CUTS;
   #openedMs = 0;
   #firstSegmentId = 0;
   #lastSequence = 0;
@@ -65,6 +68,11 @@ export class Stream implements StreamOrder {
     this.labels = labels;
     this.text = text;
     this.#memory = memory;
+  }
+
+  /** Ascending by age. */
+  get cuts(): readonly Cut[] {
+    return this.#cuts;
   }
 
   get headBytes(): number {
@@ -86,17 +94,17 @@ export class Stream implements StreamOrder {
   }
 
   get hasUnflushed(): boolean {
-    return this.#heads.length > 0 || this.cuts.length > 0;
+    return this.#heads.length > 0 || this.#cuts.length > 0;
   }
 
   /** When the oldest row that is not in the object store came. */
   get oldestMs(): number {
-    return this.cuts[0]?.createdMs ?? this.#openedMs;
+    return this.#cuts[0]?.createdMs ?? this.#openedMs;
   }
 
   /** The oldest segment of the log that this stream still needs; infinite for none. */
   get firstSegmentId(): number {
-    if (this.cuts.length > 0) return this.cuts[0]!.firstSegmentId;
+    if (this.#cuts.length > 0) return this.#cuts[0]!.firstSegmentId;
     return this.#heads.length > 0 ? this.#firstSegmentId : Number.POSITIVE_INFINITY;
   }
 
@@ -161,6 +169,11 @@ export class Stream implements StreamOrder {
     );
   }
 
+  /** The oldest cuts are in the object store. */
+  dropCuts(count: number): void {
+    this.#cuts = count === this.#cuts.length ? NO_CUTS : this.#cuts.slice(count);
+  }
+
   /** Turns the open heads into a cut, which stays visible; null when there is nothing to cut. */
   cut(): Cut | null {
     if (this.#heads.length === 0) return null;
@@ -182,8 +195,9 @@ export class Stream implements StreamOrder {
     };
     this.#expectedBytes = cut.lineBytes;
     this.#firstSegmentId = 0;
-    this.#heads = [];
-    this.cuts.push(cut);
+    this.#heads = NO_HEADS;
+    // `push` would make room for sixteen more.
+    this.#cuts = this.#cuts.concat(cut);
     return cut;
   }
 
@@ -199,7 +213,7 @@ export class Stream implements StreamOrder {
       held.push(head);
       heads.push(head.pieces());
     };
-    for (const cut of this.cuts) {
+    for (const cut of this.#cuts) {
       if (cut.minNs > endNs || cut.maxNs < startNs) continue;
       if (cut.blocks === null) for (const head of cut.heads!) show(head);
       else {
@@ -224,7 +238,7 @@ export class Stream implements StreamOrder {
       sum.bytes += lineBytes + metadataBytes;
     };
     const reaches = ({ minNs, maxNs }: Pick<Sized, 'minNs' | 'maxNs'>) => minNs <= endNs && maxNs >= startNs;
-    for (const cut of this.cuts) {
+    for (const cut of this.#cuts) {
       if (!reaches(cut)) continue;
       if (cut.blocks === null) for (const head of cut.heads!) add(head);
       else for (const { stats } of cut.blocks) if (reaches(stats)) add(stats);
@@ -277,7 +291,7 @@ export class Stream implements StreamOrder {
       for (let i = 0; i < count; i++) newest = Math.max(newest, batch.offsetsNs[rows === null ? i : rows[i]!]!);
     }
     this.lastNs = batch.baseNs + BigInt(batch.offsetsNs[last]!);
-    const newestNs = batch.baseNs + BigInt(newest);
+    const newestNs = newest === batch.offsetsNs[last] ? this.lastNs : batch.baseNs + BigInt(newest);
     if (this.newestNs === null || newestNs > this.newestNs) this.newestNs = newestNs;
   }
 }

@@ -34,7 +34,7 @@ export class Tenant {
   }
 
   create(text: string): Stream {
-    const stream = new Stream(parseCanonicalLabels(text), text, this.#memory);
+    const stream = new Stream(this.#index.shared(parseCanonicalLabels(text)), text, this.#memory);
     this.streams.set(text, stream);
     this.#index.add(stream);
     return stream;
