@@ -139,7 +139,7 @@ export class LevelDetector {
   readonly #scan: LogfmtScan;
   /** The bytes that were looked at last, and where the next `=` stands in them. */
   #source: Uint8Array | null = null;
-  #view = NO_BYTES;
+  #view: DataView = NO_BYTES;
   #equals = 0;
   #from = 0;
 

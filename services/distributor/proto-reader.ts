@@ -28,9 +28,13 @@ export class ProtoReader {
   /** A field's key: its number shifted by three, and the wire type. */
   tag(end: number): number {
     const byte = this.bytes[this.at]!;
-    let tag = byte;
-    if (byte < 0x80) this.at++;
-    else tag = this.varint(end);
+    if (byte >= 0x80 || byte < 8) return this.#anyTag(end);
+    this.at++;
+    return byte;
+  }
+
+  #anyTag(end: number): number {
+    const tag = this.varint(end);
     if (tag >>> 3 === 0 || tag > 0xffffffff)
       throw malformed(`proto: ${this.#message}: illegal tag ${Math.floor(tag / 8)}`);
     return tag;

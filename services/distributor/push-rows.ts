@@ -80,12 +80,17 @@ export class PushRows {
 
   /** Appends a row at the zero time with an empty line and no metadata; its fields are then set in place. */
   addRow(): number {
+    return this.addLine(ZERO_TIME_SECONDS, 0, 0, 0);
+  }
+
+  /** Appends a row without metadata. */
+  addLine(seconds: number, nanos: number, start: number, length: number): number {
     const row = this.rowCount++;
     if (row === this.seconds.length) this.#growRows();
-    this.seconds[row] = ZERO_TIME_SECONDS;
-    this.nanos[row] = 0;
-    this.lineStarts[row] = 0;
-    this.lineLengths[row] = 0;
+    this.seconds[row] = seconds;
+    this.nanos[row] = nanos;
+    this.lineStarts[row] = start;
+    this.lineLengths[row] = length;
     this.firstPairs[row] = this.pairCount;
     this.pairCounts[row] = 0;
     return row;

@@ -47,14 +47,22 @@ function streamsOf(rows: PushRows): Stream[] {
   }));
 }
 
+const metadataText = fc.oneof(
+  fc.string(),
+  fc.constantFrom(126, 127, 128, 300).map((length) => 'v'.repeat(length)),
+);
 const entry: fc.Arbitrary<Entry> = fc.record(
   {
     timestamp: fc.record({
-      seconds: fc.integer({ min: -60_000_000_000, max: 250_000_000_000 }),
-      nanos: fc.integer({ min: 0, max: 999_999_999 }),
+      seconds: fc.oneof(
+        fc.integer({ min: -60_000_000_000, max: 250_000_000_000 }),
+        fc.integer({ min: 1_600_000_000, max: 1_900_000_000 }),
+        fc.constantFrom(2 ** 28 - 1, 2 ** 28, 2 ** 31, 2 ** 35 - 1, 2 ** 35),
+      ),
+      nanos: fc.oneof(fc.integer({ min: 0, max: 999_999_999 }), fc.constantFrom(0, 1, 127, 128, 2 ** 28, 999_999_999)),
     }),
     line: fc.string({ unit: 'grapheme', maxLength: 300 }),
-    structuredMetadata: fc.array(fc.record({ name: fc.string(), value: fc.string() }), { maxLength: 4 }),
+    structuredMetadata: fc.array(fc.record({ name: metadataText, value: metadataText }), { maxLength: 4 }),
   },
   { requiredKeys: ['line', 'structuredMetadata'] },
 );
@@ -106,6 +114,33 @@ test('a message cut anywhere, or with a byte changed, decodes or is refused with
     }),
     { numRuns: 500 },
   );
+});
+
+test('lines of any length are as long as they were sent', () => {
+  const lengths = [0, 1, 3, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152];
+  const entries = lengths.map((length) => ({
+    timestamp: { seconds: 1_700_000_000, nanos: 5 },
+    line: 'x'.repeat(length),
+  }));
+  const body = Buffer.from(
+    PushRequest.encode(PushRequest.fromObject({ streams: [{ labels: '{}', entries }] })).finish(),
+  );
+  const rows = decode(body);
+  assert.deepEqual([...rows.lineLengths.subarray(0, rows.rowCount)], lengths);
+  assert.deepEqual(streamsOf(rows)[0]!.entries.at(-1)!.timestamp, { seconds: 1_700_000_000, nanos: 5 });
+});
+
+test('nanoseconds of a second and more are refused, however they are written', () => {
+  const entryWith = (nanos: string): Buffer => {
+    const time = hex(`08 80 e2 cf aa 06 10 ${nanos}`);
+    const text = Buffer.concat([Buffer.from([0x0a, time.length]), time, hex('12 0a 61 61 61 61 61 61 61 61 61 61')]);
+    const stream = Buffer.concat([Buffer.from([0x12, text.length]), text]);
+    return Buffer.concat([Buffer.from([0x0a, stream.length]), stream]);
+  };
+  assert.equal(decode(entryWith('ff 93 eb dc 03')).nanos[0], 999_999_999);
+  assert.equal(decode(entryWith('85 80 80 80 80 00')).nanos[0], 5);
+  for (const nanos of ['80 94 eb dc 03', 'ff ff ff ff 0f', 'ff ff ff ff ff ff ff ff ff 01', '80 80 80 80 10'])
+    assert.throws(() => decode(entryWith(nanos)), { status: 400, message: /nanos not in range/ });
 });
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');

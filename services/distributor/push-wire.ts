@@ -12,6 +12,11 @@ import { SLICE_BYTES, type Sliced } from './sliced.ts';
 const MIN_SECONDS = -62135596800;
 const MAX_SECONDS = 253402300800;
 
+/** What `#usualRow` looks at, at most: timestamp 15 bytes, tag and length of the line 4. */
+const MIN_USUAL_BYTES = 19;
+/** Of four bytes those bits which say that another one follows. */
+const FOUR_CONTINUED = 0x80808080 | 0;
+
 /** `body`: the uncompressed message, into which `rows`, empty at first, then point. */
 export function* decodePushWire(body: Buffer, rows: PushRows = new PushRows(body)): Sliced<PushRows> {
   const reader = new WireReader(body, rows);
@@ -66,7 +71,8 @@ class WireReader extends ProtoReader {
 
   entry(end: number): void {
     const rows = this.rows;
-    const row = rows.addRow();
+    const usual = this.#usualRow(end);
+    const row = usual < 0 ? rows.addRow() : usual;
     while (this.at < end) {
       const tag = this.tag(end);
       switch (tag >>> 3) {
@@ -90,6 +96,49 @@ class WireReader extends ProtoReader {
           this.skip(tag, end);
       }
     }
+  }
+
+  /**
+   * Takes an entry as clients write them: a timestamp between 1978 and 3058, then the line; what follows is left. It costs
+   * half of what the fields one by one do. Answers the row, or -1 when the entry looks otherwise and nothing was taken.
+   */
+  #usualRow(end: number): number {
+    const bytes = this.bytes;
+    let at = this.at;
+    if (end - at < MIN_USUAL_BYTES || bytes[at] !== 0x0a || bytes[at + 2] !== 0x08) return -1;
+    const timeEnd = at + 2 + bytes[at + 1]!;
+    const low = bytes[at + 3]! | (bytes[at + 4]! << 8) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 24);
+    const high = bytes[at + 7]!;
+    if ((low & 0x80808080) !== FOUR_CONTINUED || high >= 0x80) return -1;
+    const seconds =
+      high * 2 ** 28 + ((low & 0x7f) | ((low & 0x7f00) >>> 1) | ((low & 0x7f0000) >>> 2) | ((low & 0x7f000000) >>> 3));
+    at += 8;
+    let nanos = 0;
+    if (at !== timeEnd) {
+      if (bytes[at++] !== 0x10) return -1;
+      let byte: number;
+      let shift = 0;
+      do {
+        byte = bytes[at++]!;
+        nanos |= (byte & 0x7f) << shift;
+        shift += 7;
+      } while (byte >= 0x80 && shift < 35);
+      if (at !== timeEnd || byte >= (shift === 35 ? 4 : 0x80) || nanos >= 1e9) return -1;
+    }
+    if (bytes[at++] !== 0x12) return -1;
+    let length = bytes[at++]!;
+    if (length >= 0x80) {
+      const byte = bytes[at++]!;
+      length += (byte - 1) << 7;
+      if (byte >= 0x80) {
+        const last = bytes[at++]!;
+        if (last >= 0x80) return -1;
+        length += (last - 1) << 14;
+      }
+    }
+    if (at + length > end) return -1;
+    this.at = at + length;
+    return this.rows.addLine(seconds, nanos, at, length);
   }
 
   #timestamp(row: number, end: number): void {
@@ -120,6 +169,22 @@ class WireReader extends ProtoReader {
   }
 
   #pair(end: number): void {
+    const { bytes, at } = this;
+    // As clients write it: name and value of less than 128 bytes.
+    if (end - at >= 4 && bytes[at] === 0x0a && bytes[at + 1]! < 0x80) {
+      const length = bytes[at + 1]!;
+      const valueAt = at + 4 + length;
+      if (
+        valueAt <= end &&
+        bytes[valueAt - 2] === 0x12 &&
+        bytes[valueAt - 1] === end - valueAt &&
+        end - valueAt < 0x80
+      ) {
+        this.rows.addPair(at + 2, length, valueAt, end - valueAt);
+        this.at = end;
+        return;
+      }
+    }
     let nameStart = 0;
     let nameLength = 0;
     let valueStart = 0;
