@@ -5,6 +5,7 @@ export { parsePatternParts } from './line-pattern.ts';
 export { LogfmtScanner } from './logfmt-scan.ts';
 export { compileMatchers } from './matchers.ts';
 export { compilePipeline, type PipelineOptions } from './pipeline.ts';
+export { searchableMemory } from './search-memory.ts';
 export { StageError } from './stage-error.ts';
 export { decodeUtf8, encodeUtf8 } from './text.ts';
 export type { GroupingMode, GroupLabels, GroupSource, Pipeline } from './types.ts';

@@ -35,4 +35,17 @@ describe('ReusedMemory', () => {
     memory.reset();
     assert.equal(memory.words(10).buffer, first.buffer);
   });
+
+  it('gives nothing of what is made larger than it was asked for', () => {
+    const asked: number[] = [];
+    const memory = new ReusedMemory((bytes) => {
+      asked.push(bytes);
+      return new ArrayBuffer(bytes + 4096);
+    });
+    for (let i = 0; i < 100; i++) {
+      const { byteOffset, length } = memory.bytes(30_000);
+      assert.ok(byteOffset + length <= asked.at(-1)!);
+    }
+    assert.equal(asked.length, 2);
+  });
 });

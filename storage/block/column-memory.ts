@@ -21,8 +21,17 @@ const FIRST_BYTES = 1024 * 1024;
  * takes as long to hand out and clear fresh pages as the decoder to fill them.
  */
 export class ReusedMemory implements ColumnMemory {
-  #buffer = new ArrayBuffer(FIRST_BYTES);
+  readonly #allocate: (bytes: number) => ArrayBuffer;
+  #buffer: ArrayBuffer;
+  /** Of the buffer, what is given out: it may be larger. */
+  #size = FIRST_BYTES;
   #used = 0;
+
+  /** `allocate` makes memory of at least so many bytes. */
+  constructor(allocate: (bytes: number) => ArrayBuffer = (bytes) => new ArrayBuffer(bytes)) {
+    this.#allocate = allocate;
+    this.#buffer = allocate(FIRST_BYTES);
+  }
 
   /** Takes back all that was given: what is still read from it changes under the reader. */
   reset(): void {
@@ -47,11 +56,12 @@ export class ReusedMemory implements ColumnMemory {
   /** Where `length` bytes are free, aligned for all kinds of columns; -1 when that much is not kept. */
   #take(length: number): number {
     const size = Math.ceil(length / 8) * 8;
-    if (this.#used + size > this.#buffer.byteLength) {
+    if (this.#used + size > this.#size) {
       // What was given out of the old buffer lives on there; the new one has room for as much again.
-      const needed = Math.max(2 * this.#buffer.byteLength, size);
+      const needed = Math.max(2 * this.#size, size);
       if (needed > MAX_KEPT_BYTES) return -1;
-      this.#buffer = new ArrayBuffer(needed);
+      this.#buffer = this.#allocate(needed);
+      this.#size = needed;
       this.#used = 0;
     }
     const at = this.#used;

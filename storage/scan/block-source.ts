@@ -1,4 +1,5 @@
 import type { BlockColumns } from '../../logql/source.ts';
+import { searchableMemory } from '../../logql/stages/index.ts';
 import {
   type BlockReader,
   blocksToCompare,
@@ -50,7 +51,7 @@ export class BlockSource {
   readonly #store: ObjectStore;
   /** By id of the request, the latest used last. */
   readonly #deletes = new Map<string, CompiledDelete>();
-  readonly #memory = new ReusedMemory();
+  readonly #memory = new ReusedMemory(searchableMemory);
   /** For blocks that are compared with those of a unit, one at a time. */
   readonly #otherMemory = new ReusedMemory();
 
