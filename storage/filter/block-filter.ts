@@ -10,7 +10,7 @@
 import type { Labels } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import { FilterSet } from './filter-set.ts';
-import { encodeTextBits } from './text-bits.ts';
+import { encodeTextBits } from './text-encoder.ts';
 import { TextProbe } from './text-probe.ts';
 import { encodeValueBits, type ValueColumn, ValueProbe } from './value-bits.ts';
 

@@ -9,7 +9,7 @@ import { parseQuery } from '../../logql/syntax/index.ts';
 import { encodeBlocks, openBlock } from '../block/index.ts';
 import { headOf, type TestRow } from '../block/testing/heads.ts';
 import { compileFilterTest, encodeFilter } from './index.ts';
-import { encodeTextBits } from './text-bits.ts';
+import { encodeTextBits } from './text-encoder.ts';
 
 const STREAM = [['app', 'web']] as const;
 
