@@ -18,51 +18,63 @@ const MAX_WIDTH = 4;
 const HEX_VALUES = 0x80;
 
 export function encodeMetadataColumn(column: RawMetadataColumn): Uint8Array {
-  const { valueCount, starts, ends, indexes, source } = column;
-  const isHex = hasHexValues(column);
+  const { valueCount, starts, ends, indexes } = column;
   const lengths = new Uint32Array(valueCount);
   let valueBytes = 0;
   for (let v = 0; v < valueCount; v++) {
-    const length = (ends[v]! - starts[v]!) / (isHex ? 2 : 1);
-    lengths[v] = length;
-    valueBytes += length;
+    lengths[v] = ends[v]! - starts[v]!;
+    valueBytes += lengths[v]!;
   }
+  const hex = packedHex(column, valueBytes);
+  if (hex !== null) for (let v = 0; v < valueCount; v++) lengths[v]! >>>= 1;
   const lengthWidth = planeWidth(lengths, valueCount);
   const indexWidth = planeWidth(indexes, indexes.length);
-  const out = Buffer.allocUnsafe(HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length + valueBytes);
+  const valuesAt = HEAD_BYTES + lengthWidth * valueCount + indexWidth * indexes.length;
+  const out = Buffer.allocUnsafe(valuesAt + (hex === null ? valueBytes : hex.length));
   out.writeUInt32LE(valueCount, 0);
-  out[4] = lengthWidth | (isHex ? HEX_VALUES : 0);
+  out[4] = lengthWidth | (hex === null ? 0 : HEX_VALUES);
   out[5] = indexWidth;
-  let at = HEAD_BYTES;
-  writePlanes(out, at, lengths, valueCount, lengthWidth);
-  at += lengthWidth * valueCount;
-  writePlanes(out, at, indexes, indexes.length, indexWidth);
-  at += indexWidth * indexes.length;
-  for (let v = 0; v < valueCount; v++) {
-    const end = ends[v]!;
-    if (isHex) for (let from = starts[v]!; from < end; from += 2) out[at++] = hexByte(source, from);
-    else for (let from = starts[v]!; from < end; from++) out[at++] = source[from]!;
-  }
+  writePlanes(out, HEAD_BYTES, lengths, valueCount, lengthWidth);
+  writePlanes(out, HEAD_BYTES + lengthWidth * valueCount, indexes, indexes.length, indexWidth);
+  if (hex === null) copyValues(column, out, valuesAt);
+  else out.set(hex, valuesAt);
   return out;
 }
 
-/** Whether every value is an even number of lower-case hexadecimal digits. */
-function hasHexValues({ valueCount, starts, ends, source }: RawMetadataColumn): boolean {
+function copyValues({ valueCount, starts, ends, source }: RawMetadataColumn, out: Uint8Array, at: number): void {
   for (let v = 0; v < valueCount; v++) {
     const end = ends[v]!;
-    if ((end - starts[v]!) % 2 !== 0) return false;
-    for (let at = starts[v]!; at < end; at++) {
-      const c = source[at]!;
-      if (!((c >= 0x30 && c <= 0x39) || (c >= 0x61 && c <= 0x66))) return false;
-    }
+    for (let from = starts[v]!; from < end; from++) out[at++] = source[from]!;
   }
-  return true;
 }
 
-function hexByte(source: Uint8Array, at: number): number {
-  const high = source[at]!;
-  const low = source[at + 1]!;
-  return ((high <= 0x39 ? high - 0x30 : high - 0x57) << 4) | (low <= 0x39 ? low - 0x30 : low - 0x57);
+/** What a lower-case hexadecimal digit stands for, NO_DIGIT for other bytes. */
+const NO_DIGIT = 0x80;
+const DIGITS = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const digit = '0123456789abcdef'.indexOf(String.fromCharCode(byte));
+  return digit < 0 ? NO_DIGIT : digit;
+});
+
+/** Two digits a byte; null unless every value is an even number of lower-case hexadecimal digits. */
+function packedHex(column: RawMetadataColumn, valueBytes: number): Uint8Array | null {
+  const { valueCount, starts, ends, source } = column;
+  const digits = DIGITS;
+  const packed = new Uint8Array(valueBytes >>> 1);
+  let at = 0;
+  for (let v = 0; v < valueCount; v++) {
+    const start = starts[v]!;
+    const end = ends[v]!;
+    if (((end - start) & 1) !== 0) return null;
+    let all = 0;
+    for (let from = start; from < end; from += 2) {
+      const high = digits[source[from]!]!;
+      const low = digits[source[from + 1]!]!;
+      all |= high | low;
+      packed[at++] = (high << 4) | low;
+    }
+    if (all >= NO_DIGIT) return null;
+  }
+  return packed;
 }
 
 /** Values as text: bytes that are not UTF-8 come out as U+FFFD. `position` is where the column lies, for errors. */

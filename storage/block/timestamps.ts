@@ -34,6 +34,8 @@ const EXCEPTION_BITS = 56;
 const PLANES_SHARE = 3 / 4;
 /** Packed bytes a row that cannot be much improved. */
 const SMALL_BYTES = 1 / 4;
+/** Enough for zstd to show what it can do with more of them. */
+const SAMPLE_ROWS = 512;
 const NO_NAME = new Uint8Array(0);
 
 /** `offsets`: ascending, whole, the first is 0, all below MAX_BLOCK_SPAN_NS. */
@@ -56,9 +58,16 @@ export function encodeTimestamps(offsets: Float64Array): StoredColumn {
     stored: raw,
     rawBytes: raw.length,
   };
-  if (raw.length <= PACKED_HEAD_BYTES + SMALL_BYTES * count) return packed;
+  if (raw.length <= PACKED_HEAD_BYTES + SMALL_BYTES * count || seemsNoise(deltas, divisor, raw.length)) return packed;
   const planes = compressColumn(KIND_TIMESTAMPS, NO_NAME, encodePlanes(deltas, divisor));
   return planes.stored.length < PLANES_SHARE * raw.length ? planes : packed;
+}
+
+/** Whether planes of the first rows, of many, show no sign of what they must come to. */
+function seemsNoise(deltas: Float64Array, divisor: number, packedBytes: number): boolean {
+  if (deltas.length < 2 * SAMPLE_ROWS) return false;
+  const sample = compressColumn(KIND_TIMESTAMPS, NO_NAME, encodePlanes(deltas.subarray(0, SAMPLE_ROWS), divisor));
+  return sample.stored.length > (packedBytes * SAMPLE_ROWS) / deltas.length;
 }
 
 function encodePlanes(deltas: Float64Array, divisor: number): Uint8Array {

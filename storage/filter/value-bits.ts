@@ -8,22 +8,25 @@ const BITS_PER_VALUE = 10;
 const PROBES = 5;
 
 export interface ValueColumn {
-  /** UTF-8 as a byte string: one character a byte. */
-  readonly name: string;
-  /** Distinct byte strings; `values[0]` stands for absence and is left out. */
-  readonly values: readonly string[];
+  /** UTF-8. */
+  readonly nameBytes: Uint8Array;
+  /** How many distinct values there are, absence left out: value v is `source[starts[v], ends[v])`. */
+  readonly valueCount: number;
+  readonly source: Uint8Array;
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
 }
 
 /** Empty when there are no values. */
 export function encodeValueBits(columns: readonly ValueColumn[]): Uint8Array {
   let count = 0;
-  for (const { values } of columns) count += values.length - 1;
+  for (const { valueCount } of columns) count += valueCount;
   const bytes = new Uint8Array(Math.ceil((count * BITS_PER_VALUE) / 8));
   const bits = 8 * bytes.length;
-  for (const { name, values } of columns) {
-    const seed = hashOf(SEED, `${name}\0`);
-    for (let v = 1; v < values.length; v++) {
-      const hash = hashOf(seed, values[v]!);
+  for (const { nameBytes, valueCount, source, starts, ends } of columns) {
+    const seed = hashOf(hashOf(SEED, nameBytes, 0, nameBytes.length), SEPARATOR, 0, 1);
+    for (let v = 0; v < valueCount; v++) {
+      const hash = hashOf(seed, source, starts[v]!, ends[v]!);
       const step = stepOf(hash);
       for (let p = 0, probe = mixed(hash); p < PROBES; p++, probe = (probe + step) >>> 0) {
         const bit = scale(probe, bits);
@@ -39,8 +42,8 @@ export class ValueProbe {
   readonly #probes: readonly number[];
 
   constructor(name: string, value: string) {
-    const toBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
-    const hash = hashOf(hashOf(SEED, `${toBytes(name)}\0`), toBytes(value));
+    const text = Buffer.from(`${name}\0${value}`, 'utf8');
+    const hash = hashOf(SEED, text, 0, text.length);
     const step = stepOf(hash);
     const first = mixed(hash);
     this.#probes = Array.from({ length: PROBES }, (_, p) => (first + p * step) >>> 0);
@@ -72,10 +75,11 @@ export class ValueProbe {
 
 // FNV-1a, then the finalizer of MurmurHash3: the first spreads few characters badly over the high bits.
 const SEED = 0x811c9dc5;
+const SEPARATOR = new Uint8Array(1);
 
-function hashOf(seed: number, text: string): number {
+function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
   let hash = seed;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   return hash;
 }
 
