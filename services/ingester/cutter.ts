@@ -121,7 +121,9 @@ export class Cutter {
       for (let failures = 0; ; failures++) {
         try {
           const started = performance.now();
-          const blocks = (await this.#encodeAll(cut.heads!)).map((block) => this.#blocks.keep(block));
+          const heads = cut.heads!;
+          const encoded = heads.length === 1 ? this.#encoder.encode(heads[0]!.pieces()) : this.#encodeAll(heads);
+          const blocks = (await encoded).map((block) => this.#blocks.keep(block));
           this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
           const encodedBytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
           this.#memory.cutBytes += encodedBytes - cut.memoryBytes;

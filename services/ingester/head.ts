@@ -127,13 +127,16 @@ export class Head {
 
   /** What is there now. It stays as it is until the head is released, and longer for those who `hold` it. */
   pieces(): HeadPieces {
-    const memories: SharedArrayBuffer[] = [];
-    const bounds: number[] = [];
-    for (let i = 0; i < this.#pieces.length; i += 2) {
-      const address = this.#pieces[i]!;
+    const all = this.#pieces;
+    // Of their length at once: `push` would make room for sixteen more, and most heads have three pieces.
+    const memories = new Array<SharedArrayBuffer>(all.length / 2);
+    const bounds = new Array<number>(all.length);
+    for (let i = 0; i < all.length; i += 2) {
+      const address = all[i]!;
       const start = this.#memory.startOf(address);
-      memories.push(this.#memory.slabOf(address).memory);
-      bounds.push(start, start + this.#pieces[i + 1]!);
+      memories[i / 2] = this.#memory.slabOf(address).memory;
+      bounds[i] = start;
+      bounds[i + 1] = start + all[i + 1]!;
     }
     return {
       rowCount: this.#rowCount,

@@ -56,9 +56,9 @@ export class Stream implements StreamOrder {
   #openedMs = 0;
   #firstSegmentId = 0;
   #lastSequence = 0;
-  /** The row stored last, once its head is gone. */
-  #lastLine: Buffer | null = null;
-  #lastMetadata: Buffer | null = null;
+  /** The row stored last, once its head is gone: bytes as latin1, which takes less than a Buffer. */
+  #lastLine: string | null = null;
+  #lastMetadata = '';
   /** Line bytes of the head cut last, as a guess at the next one. */
   #expectedBytes = 0;
 
@@ -109,15 +109,13 @@ export class Stream implements StreamOrder {
   }
 
   isLast(batch: StreamBatch, row: number, lineStart: number): boolean {
-    const [line, metadata] = this.#heads.at(-1)?.lastRow() ?? [this.#lastLine, this.#lastMetadata];
-    if (line === null || metadata === null) return false;
-    const set = batch.metaIndexes[row]!;
-    const setStart = set < 2 ? 0 : batch.metaEnds[set - 2]!;
-    const setEnd = set === 0 ? 0 : batch.metaEnds[set - 1]!;
-    return (
-      line.equals(batch.lineBytes.subarray(lineStart, lineStart + batch.lineLengths[row]!)) &&
-      metadata.equals(batch.metaBytes.subarray(setStart, setEnd))
-    );
+    const line = batch.lineBytes.subarray(lineStart, lineStart + batch.lineLengths[row]!);
+    const metadata = metadataOf(batch, row);
+    const head = this.#heads.at(-1);
+    if (head === undefined)
+      return this.#lastLine === line.toString('latin1') && this.#lastMetadata === metadata.toString('latin1');
+    const [lastLine, lastMetadata] = head.lastRow();
+    return lastLine.equals(line) && lastMetadata.equals(metadata);
   }
 
   /** Appends the given rows, or all. `record` then tells where they are in the log. */
@@ -161,12 +159,8 @@ export class Stream implements StreamOrder {
     if (this.#heads.length > 0) return;
     const row = batch.rowCount - 1;
     const end = batch.lineBytes.length;
-    this.#lastLine = Buffer.from(batch.lineBytes.subarray(end - batch.lineLengths[row]!));
-    const set = batch.metaIndexes[row]!;
-    const setStart = set < 2 ? 0 : batch.metaEnds[set - 2]!;
-    this.#lastMetadata = Buffer.from(
-      batch.metaBytes.subarray(setStart, set === 0 ? setStart : batch.metaEnds[set - 1]!),
-    );
+    this.#lastLine = batch.lineBytes.toString('latin1', end - batch.lineLengths[row]!);
+    this.#lastMetadata = metadataOf(batch, row).toString('latin1');
   }
 
   /** The oldest cuts are in the object store. */
@@ -179,8 +173,8 @@ export class Stream implements StreamOrder {
     if (this.#heads.length === 0) return null;
     const heads = this.#heads;
     const [line, metadata] = heads.at(-1)!.lastRow();
-    this.#lastLine = Buffer.from(line);
-    this.#lastMetadata = Buffer.from(metadata);
+    this.#lastLine = line.toString('latin1');
+    this.#lastMetadata = metadata.toString('latin1');
     const cut: Cut = {
       heads,
       blocks: null,
@@ -294,6 +288,13 @@ export class Stream implements StreamOrder {
     const newestNs = newest === batch.offsetsNs[last] ? this.lastNs : batch.baseNs + BigInt(newest);
     if (this.newestNs === null || newestNs > this.newestNs) this.newestNs = newestNs;
   }
+}
+
+function metadataOf({ metaIndexes, metaEnds, metaBytes }: StreamBatch, row: number): Buffer {
+  const set = metaIndexes[row]!;
+  return set === 0
+    ? metaBytes.subarray(0, 0)
+    : metaBytes.subarray(set === 1 ? 0 : metaEnds[set - 2]!, metaEnds[set - 1]!);
 }
 
 /** For who looks at it for as long as he likes. */

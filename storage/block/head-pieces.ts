@@ -48,18 +48,18 @@ export function columnsOfHead(head: HeadRows, memory: ColumnMemory = freshMemory
 
 /**
  * The same heads in one memory of their own, a copy: for many small ones, of which each would take part in many shared
- * ones. Heads that came as columns stay as they are.
+ * ones. Heads that came as columns stay as they are. `allocate` gives at least as many bytes, whatever is in them.
  */
-export function packHeads(heads: readonly HeadRows[]): { heads: HeadRows[]; memory: ArrayBuffer } {
+export function packHeads(heads: readonly HeadRows[], allocate: (bytes: number) => SharedArrayBuffer): HeadRows[] {
   let size = 0;
   for (const head of heads) {
     if ('memories' in head)
       for (let i = 0; i < head.bounds.length; i += 2) size += head.bounds[i + 1]! - head.bounds[i]!;
   }
-  const memory = new ArrayBuffer(size);
+  const memory = allocate(size);
   const bytes = new Uint8Array(memory);
   let at = 0;
-  const packed = heads.map((head): HeadRows => {
+  return heads.map((head): HeadRows => {
     if (!('memories' in head)) return head;
     const start = at;
     head.memories.forEach((source, i) => {
@@ -70,7 +70,6 @@ export function packHeads(heads: readonly HeadRows[]): { heads: HeadRows[]; memo
     });
     return { ...head, memories: [memory], bounds: [start, at] };
   });
-  return { heads: packed, memory };
 }
 
 function gather(head: HeadPieces, memory: ColumnMemory): HeadColumns {

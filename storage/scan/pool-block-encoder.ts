@@ -7,6 +7,10 @@ const SMALL_BYTES = 16 * 1024;
 /** About 10 ms of work. */
 const MAX_TOGETHER = 64;
 
+/** Memory for heads that travel together: of one size that holds most of them, and what is kept of it. */
+const PACK_BYTES = 512 * 1024;
+const MAX_SPARES = 8;
+
 interface Waiting {
   readonly head: HeadRows;
   readonly resolve: (blocks: EncodedBlock[]) => void;
@@ -19,6 +23,8 @@ export class PoolBlockEncoder {
   readonly #limits: BlockLimits;
   /** Small heads of this turn. */
   #waiting: Waiting[] = [];
+  /** Shared and used again: moved to a worker, each pack would be garbage of its heap, which it looks for late. */
+  readonly #spares: SharedArrayBuffer[] = [];
 
   constructor(pool: WorkerPool, limits: BlockLimits) {
     this.#pool = pool;
@@ -52,14 +58,25 @@ export class PoolBlockEncoder {
     }
   }
 
+  async #runPacked(heads: readonly HeadRows[]): Promise<EncodedBlock[][]> {
+    let memory: SharedArrayBuffer | undefined;
+    const packed = packHeads(heads, (bytes) => {
+      memory =
+        (bytes <= PACK_BYTES ? this.#spares.pop() : undefined) ?? new SharedArrayBuffer(Math.max(bytes, PACK_BYTES));
+      return memory;
+    });
+    const blocks = await this.#pool.run<EncodedBlock[][]>({ kind: 'encode', heads: packed, limits: this.#limits });
+    // Only now: whoever fails may still look at it.
+    if (memory?.byteLength === PACK_BYTES && this.#spares.length < MAX_SPARES) this.#spares.push(memory);
+    return blocks;
+  }
+
   async #run(heads: readonly HeadRows[]): Promise<EncodedBlock[][]> {
     const limits = this.#limits;
     for (let attempt = 1; ; attempt++) {
       try {
         if (heads.length === 1) return await this.#pool.run<EncodedBlock[][]>({ kind: 'encode', heads, limits });
-        const packed = packHeads(heads);
-        const request = { kind: 'encode' as const, heads: packed.heads, limits };
-        return await this.#pool.run<EncodedBlock[][]>(request, { transfer: [packed.memory] });
+        return await this.#runPacked(heads);
       } catch (error: unknown) {
         // The rows are still in the heads: another worker can do it again.
         if (!(error instanceof WorkerLostError) || attempt >= 3) throw error;

@@ -60,13 +60,20 @@ export function writeSegment(
   return { key, pieces, sizeBytes };
 }
 
-function joinSeries(series: readonly SegmentSeries[]): { labels: Labels; blocks: EncodedBlock[] }[] {
+function joinSeries(series: readonly SegmentSeries[]): readonly SegmentSeries[] {
   const sorted = series.filter((s) => s.blocks.length > 0).sort((a, b) => compareLabels(a.labels, b.labels));
-  const joined: { labels: Labels; blocks: EncodedBlock[] }[] = [];
-  for (const { labels, blocks } of sorted) {
+  const joined: SegmentSeries[] = [];
+  /** The blocks of the last one, once it was joined with another. */
+  let blocks: EncodedBlock[] | null = null;
+  for (const one of sorted) {
     const last = joined.at(-1);
-    if (last && compareLabels(last.labels, labels) === 0) last.blocks.push(...blocks);
-    else joined.push({ labels, blocks: [...blocks] });
+    if (last === undefined || compareLabels(last.labels, one.labels) !== 0) {
+      joined.push(one);
+      blocks = null;
+    } else if (blocks === null) {
+      blocks = [...last.blocks, ...one.blocks];
+      joined[joined.length - 1] = { labels: last.labels, blocks };
+    } else blocks.push(...one.blocks);
   }
   if (joined.length === 0) throw new RangeError('a segment without blocks');
   return joined;
