@@ -103,9 +103,10 @@ const BITS = 7;
 const AT = 8;
 const FIRSTS = 9;
 const SECONDS = 10;
-
-/** Which of the 16 places from `FROM + offset` on have both bytes. `BEHIND` holds FROM + DISTANCE. */
+/** FROM + DISTANCE, while the local serves for nothing else. */
 const BEHIND = AT;
+
+/** Which of the 16 places from `FROM + offset` on have both bytes. */
 const both = (offset: number) => [
   ...get(FROM),
   ...v128Load(offset),

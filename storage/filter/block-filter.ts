@@ -35,6 +35,8 @@ export function encodeFilter(lines: Uint8Array, metadata: readonly ValueColumn[]
  * look at; those that may stay, in place, and their number is returned.
  */
 export interface FilterSieve {
+  /** Names of labels that hide what is asked for: the blocks of streams that have none of these may be asked for at once. */
+  readonly hiding: readonly string[];
   keep(filters: FilterSet, blocks: Uint32Array, count: number, stream: Labels): number;
 }
 
@@ -63,10 +65,12 @@ function compileSieve(condition: RowCondition): FilterSieve | null {
 }
 
 class MetadataSieve implements FilterSieve {
+  readonly hiding: readonly string[];
   readonly #name: string;
   readonly #probe: ValueProbe;
 
   constructor(name: string, value: string) {
+    this.hiding = [name];
     this.#name = name;
     this.#probe = new ValueProbe(name, value);
   }
@@ -79,9 +83,11 @@ class MetadataSieve implements FilterSieve {
 }
 
 class AllSieve implements FilterSieve {
+  readonly hiding: readonly string[];
   readonly #items: readonly FilterSieve[];
 
   constructor(items: readonly FilterSieve[]) {
+    this.hiding = items.flatMap((item) => item.hiding);
     this.#items = items;
   }
 
@@ -92,6 +98,7 @@ class AllSieve implements FilterSieve {
 }
 
 class AnySieve implements FilterSieve {
+  readonly hiding: readonly string[];
   readonly #items: readonly FilterSieve[];
   /** The blocks that no item has let through yet. */
   #left = new Uint32Array(64);
@@ -99,6 +106,7 @@ class AnySieve implements FilterSieve {
   #kept = new Uint8Array(64);
 
   constructor(items: readonly FilterSieve[]) {
+    this.hiding = items.flatMap((item) => item.hiding);
     this.#items = items;
   }
 

@@ -16,6 +16,8 @@ const ROUGH_HASHES = 3;
 
 /** A text to look for in many arrays (`text-bits.ts`): whether it may be there, in any case of its ASCII letters. */
 export class TextProbe {
+  /** As in `FilterSieve`: lines are what they are whatever the stream's labels. */
+  readonly hiding: readonly string[] = [];
   /** By parity of the needle's place: the hashes of its grams that would be kept. */
   readonly #even: Uint16Array;
   readonly #odd: Uint16Array;

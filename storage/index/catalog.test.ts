@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { type Labels, labelsKey, sortLabels } from '../../logql/labels.ts';
+import type { RowCondition } from '../../logql/plan/index.ts';
 import { compileRegex } from '../../logql/regex/index.ts';
 import type { Matcher, MatchOp } from '../../logql/syntax/ast.ts';
-import { encodeBlocks } from '../block/index.ts';
+import { defaultBlockLimits, encodeBlocks } from '../block/index.ts';
 import { headOf } from '../block/testing/heads.ts';
+import { compileFilterTest } from '../filter/index.ts';
 import { type LogFields, type Logger, silentLogger } from '../host/logger.ts';
 import { FilesystemStore, type ObjectStore, ObjectStoreError } from '../objectstore/index.ts';
 import { parseSegmentKey, type SegmentSeries, writeSegment } from '../segment/index.ts';
@@ -126,6 +129,50 @@ describe('SegmentCatalog', () => {
     assert.deepEqual(await catalog.labelValues({ ...request, startNs: 5n, endNs: 5n }, 'app'), ['a', 'b']);
     assert.deepEqual(await catalog.labelValues({ ...request, startNs: 51n, endNs: 99n }, 'app'), []);
     assert.deepEqual(await catalog.labelNames({ ...request, startNs: 51n, endNs: 99n }), []);
+  });
+
+  it('leaves out the blocks, and no others, that a look at the filter of each leaves out', async () => {
+    const hex = (seed: number) => createHash('sha512').update(`${seed}`).digest('hex');
+    const blocksOf = (labels: Record<string, string>, from: number): SegmentSeries => {
+      const rows = Array.from({ length: 60 }, (_, i) => ({
+        ns: BigInt(from + i),
+        line: `${hex(from + i)} ${hex(-from - i)} ${i % 7 === 0 ? 'refused' : 'granted'}`,
+        metadata: [['trace', `t${Math.floor((from + i) / 10)}`]] as [string, string][],
+      }));
+      const limits = { ...defaultBlockLimits, maxRows: 5 };
+      return { labels: sortLabels(Object.entries(labels)), blocks: encodeBlocks(headOf(rows), limits) };
+    };
+    const objects = freshStore();
+    const segments = [0, 1000].map((from) => [
+      blocksOf({ app: 'a' }, from),
+      blocksOf({ app: 'b', trace: 'of the stream' }, from + 100),
+      blocksOf({ app: 'c' }, from + 200),
+    ]);
+    // One segment in which a label hides the metadata of some streams, and one in which none does.
+    await store(objects, 't', ...segments[0]!);
+    await store(objects, 't', segments[1]![0]!, segments[1]![2]!);
+    const catalog = await loaded(objects);
+    const text = (bytes: string): RowCondition => ({ kind: 'text', bytes });
+    const trace = (value: string): RowCondition => ({ kind: 'metadata', name: 'trace', value });
+    const conditions: RowCondition[] = [
+      text('refused'),
+      text(hex(1013).slice(20, 40)),
+      trace('t21'),
+      trace('t101'),
+      { kind: 'all', items: [trace('t101'), text('refused')] },
+      { kind: 'any', items: [trace('t4'), text(hex(215).slice(0, 30))] },
+    ];
+    for (const condition of conditions) {
+      const test = compileFilterTest(condition)!;
+      const expected = [...segments[0]!, segments[1]![0]!, segments[1]![2]!].flatMap(({ labels, blocks }) =>
+        blocks.flatMap(({ filter, stats }) => (test(labels, filter) ? [`${labels[0]![1]} ${stats.minNs}`] : [])),
+      );
+      const found = await catalog.select({ tenant: 't', matchers: [match('app', '=~', '.+')], ...ever, condition });
+      const kept = found.flatMap(({ labels, blocks }) => blocks.map((b) => `${labels[0]![1]} ${b.stats.minNs}`));
+      assert.deepEqual(kept.sort(), expected.sort());
+      assert.ok(kept.length > 0 && kept.length < 60);
+    }
+    assert.ok(catalog.filterBytes > 0);
   });
 
   it('sums blocks, by their share of the time where they pass its ends', async () => {

@@ -78,7 +78,7 @@ export class SegmentCatalog {
   readonly #logger: Logger;
   readonly #footers: FooterCache;
   readonly #filters: FilterCache;
-  /** What `#blocksOf` answers with. */
+  /** What `#numbersFor` answers with. */
   #numbers = new Uint32Array(64);
   readonly #segments = new SegmentList();
   readonly #setAside = new Set<string>();
@@ -291,35 +291,34 @@ export class SegmentCatalog {
       if (i > 0 && i % SEGMENTS_A_TURN === 0) await setImmediate();
       const filters =
         sieve === null ? null : (this.#filters.peek(footer.key) ?? (await this.#loadFilters(footer, matching, bounds)));
-      for (const series of matching) {
-        const { numbers, count } = this.#blocksOf(footer, series, bounds, sieve, filters);
-        if (count === 0) continue;
-        const key = footer.labelsKeyOf(series);
-        let stream = streams.get(key);
-        if (stream === undefined) {
-          stream = { labels: footer.labelsOf(series), blocks: [] };
-          streams.set(key, stream);
+      const numbers = this.#numbersFor(footer);
+      const count =
+        sieve === null || filters === null
+          ? footer.blocksOfAll(matching, bounds, numbers)
+          : keptBlocks(footer, matching, bounds, sieve, filters, numbers);
+      let series = -1;
+      let stream: SeriesBlocks | undefined;
+      for (let n = 0; n < count; n++) {
+        const owner = footer.seriesOf(numbers[n]!);
+        if (owner !== series || stream === undefined) {
+          series = owner;
+          const key = footer.labelsKeyOf(series);
+          stream = streams.get(key);
+          if (stream === undefined) {
+            stream = { labels: footer.labelsOf(series), blocks: [] };
+            streams.set(key, stream);
+          }
         }
-        for (let n = 0; n < count; n++) stream.blocks.push(footer.placeOf(numbers[n]!));
+        stream.blocks.push(footer.placeOf(numbers[n]!));
       }
     }
     return [...streams.values()];
   }
 
-  /** The numbers of a series' blocks that are to be read; valid until the next call. */
-  #blocksOf(
-    footer: SegmentFooter,
-    series: number,
-    bounds: TimeBounds,
-    sieve: FilterSieve | null,
-    filters: FilterSet | null,
-  ): { readonly numbers: Uint32Array; readonly count: number } {
-    const room = footer.blockCountOf(series);
-    if (this.#numbers.length < room) this.#numbers = new Uint32Array(2 * room);
-    const numbers = this.#numbers;
-    const count = footer.blocksBetween(series, bounds, numbers);
-    if (count === 0 || sieve === null || filters === null) return { numbers, count };
-    return { numbers, count: sieve.keep(filters, numbers, count, footer.labelsOf(series)) };
+  /** Room for the numbers of all of its blocks, until the next call. */
+  #numbersFor({ blockCount }: SegmentFooter): Uint32Array {
+    if (this.#numbers.length < blockCount) this.#numbers = new Uint32Array(2 * blockCount);
+    return this.#numbers;
   }
 
   /** Null when the filters cannot be used or are not worth their reading. */
@@ -327,10 +326,9 @@ export class SegmentCatalog {
     const { length } = footer.filters;
     if (length === 0 || this.#badFilters.has(footer.key)) return null;
     let bytes = 0;
-    for (const series of matching) {
-      const { numbers, count } = this.#blocksOf(footer, series, bounds, null, null);
-      for (let n = 0; n < count; n++) bytes += footer.lengthOf(numbers[n]!);
-    }
+    const numbers = this.#numbersFor(footer);
+    const count = footer.blocksOfAll(matching, bounds, numbers);
+    for (let n = 0; n < count; n++) bytes += footer.lengthOf(numbers[n]!);
     if (length > bytes * WORTHWHILE_SHARE) return null;
     try {
       return await this.#filters.load(footer);
@@ -454,6 +452,30 @@ export class SegmentCatalog {
     this.#setAside.add(key);
     this.#logger.error('segment cannot be read and is left out of queries', { segment: key, err });
   }
+}
+
+/**
+ * Writes the numbers of matching series' blocks that a filter lets through, ascending, to `numbers`, and returns how many they
+ * are. Those of all series are looked at in one go where labels do not matter: a call for each series, of few blocks a
+ * segment, takes longer than to look at its filters.
+ */
+function keptBlocks(
+  footer: SegmentFooter,
+  matching: Uint32Array,
+  bounds: TimeBounds,
+  sieve: FilterSieve,
+  filters: FilterSet,
+  numbers: Uint32Array,
+): number {
+  if (!sieve.hiding.some((name) => footer.hasLabel(name))) {
+    return sieve.keep(filters, numbers, footer.blocksOfAll(matching, bounds, numbers), []);
+  }
+  let kept = 0;
+  for (const series of matching) {
+    const own = numbers.subarray(kept);
+    kept += sieve.keep(filters, own, footer.blocksBetween(series, bounds, own), footer.labelsOf(series));
+  }
+  return kept;
 }
 
 /** Per series 1 when it matches and has rows in the request's time. */

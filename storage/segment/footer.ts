@@ -98,11 +98,41 @@ export class SegmentFooter {
    * ascending and so in order of arrival, and returns how many they are.
    */
   blocksBetween(series: number, bounds: TimeBounds, numbers: Uint32Array): number {
+    return this.blocksOfAll(Uint32Array.of(series), bounds, numbers);
+  }
+
+  /** The same of several series, ascending. `numbers` has room for `blockCount`. */
+  blocksOfAll(series: Uint32Array, bounds: TimeBounds, numbers: Uint32Array): number {
     const { seriesBlockStart } = this.#columns;
-    const end = seriesBlockStart[series + 1]!;
+    const times = this.#times;
     let count = 0;
-    for (let b = seriesBlockStart[series]!; b < end; b++) if (bounds.overlap(this.#times, b)) numbers[count++] = b;
+    for (let i = 0; i < series.length; i++) {
+      const one = series[i]!;
+      const end = seriesBlockStart[one + 1]!;
+      for (let b = seriesBlockStart[one]!; b < end; b++) if (bounds.overlap(times, b)) numbers[count++] = b;
+    }
     return count;
+  }
+
+  get blockCount(): number {
+    return this.#columns.counts.blocks;
+  }
+
+  /** Whose a block is. */
+  seriesOf(block: number): number {
+    const { seriesBlockStart } = this.#columns;
+    let low = 0;
+    let high = this.seriesCount;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (seriesBlockStart[middle]! <= block) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  hasLabel(name: string): boolean {
+    return this.#findName(name) >= 0;
   }
 
   /** Bytes of a block in the segment. */
