@@ -1,3 +1,5 @@
+import { giveBack, roundLength, someUint32, takeBytes, takeUint32 } from './kept-memory.ts';
+
 /** Values that come again and again are compared with the last one of their place before they are looked up. */
 const RECENT = 64;
 /** With more values than this most lookups would only change what is remembered. */
@@ -159,8 +161,8 @@ export class ValueTable {
     const slots = this.#slots;
     const shift = this.#shift;
     const count = this.length - this.#wide.size;
-    const numbers = new Uint32Array(count);
-    const hashes = new Uint32Array(count);
+    const numbers = someUint32(count);
+    const hashes = someUint32(count);
     let firstFree = 0;
     while (slots[firstFree + 1] !== 0) firstFree += 2;
     let length = 0;
@@ -191,8 +193,8 @@ export class ValueTable {
     const ends = this.#ends;
     // They lie anywhere, so that most of them miss the processor's cache: loops whose branches do not wait for what is missed
     // have many of these under way at once.
-    const starts = new Uint32Array(numbers.length);
-    const lengths = new Uint32Array(numbers.length);
+    const starts = someUint32(numbers.length);
+    const lengths = someUint32(numbers.length);
     let total = 0;
     for (let n = 0; n < numbers.length; n++) {
       const number = numbers[n]!;
@@ -202,7 +204,7 @@ export class ValueTable {
       total += lengths[n]!;
     }
     const own = this.#bytes;
-    const bytes = new Uint8Array(total);
+    const bytes = takeBytes(roundLength(total)).subarray(0, total);
     let end = 0;
     for (let n = 0; n < starts.length; n++) {
       const start = starts[n]!;
@@ -210,7 +212,18 @@ export class ValueTable {
       for (let i = 0; i < length; i++) bytes[end + i] = own[start + i]!;
       end += length;
     }
+    giveBack(starts);
     return { bytes, lengths };
+  }
+
+  /** Gives its memory to others: the table cannot be used any more. */
+  release(): void {
+    giveBack(this.#bytes);
+    giveBack(this.#ends);
+    giveBack(this.#slots);
+    this.#bytes = new Uint8Array(0);
+    this.#ends = new Uint32Array(0);
+    this.#slots = new Uint32Array(0);
   }
 
   get #used(): number {
@@ -233,8 +246,9 @@ export class ValueTable {
   #push(end: number): number {
     const number = this.length++;
     if (number === this.#ends.length) {
-      const ends = new Uint32Array(2 * number);
+      const ends = takeUint32(2 * number);
       ends.set(this.#ends);
+      giveBack(this.#ends);
       this.#ends = ends;
     }
     this.#ends[number] = end;
@@ -253,7 +267,7 @@ export class ValueTable {
   #growSlots(): void {
     const old = this.#slots;
     const length = 4 * old.length;
-    const slots = new Uint32Array(length);
+    const slots = takeUint32(length);
     const mask = slots.length - 1;
     const shift = 33 - Math.log2(length);
     for (let from = 0; from < old.length; from += 2) {
@@ -263,13 +277,15 @@ export class ValueTable {
       slots[slot] = old[from]!;
       slots[slot + 1] = old[from + 1]!;
     }
+    giveBack(old);
     this.#slots = slots;
     this.#shift = shift;
   }
 
   #growBytes(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    const bytes = takeBytes(roundLength(Math.max(needed, 2 * this.#bytes.length)));
     bytes.set(this.#bytes);
+    giveBack(this.#bytes);
     this.#bytes = bytes;
   }
 }

@@ -1,3 +1,4 @@
+import { giveBack, roundLength, someFloat64, someUint32, takeFloat64, takeUint32 } from '../kept-memory.ts';
 import { QueryTooLargeError } from './errors.ts';
 
 /**
@@ -104,7 +105,7 @@ export class CellStore {
 
   /** Groups that have a cell with samples, ascending. */
   usedGroups(): Uint32Array {
-    const groups = new Uint32Array(this.#groupCount);
+    const groups = someUint32(this.#groupCount);
     let length = 0;
     for (let group = 0; group < this.#groupCount; group++) if (this.#isUsed(group)) groups[length++] = group;
     return groups.subarray(0, length);
@@ -114,9 +115,9 @@ export class CellStore {
   placed(groups: Uint32Array): PlacedCells {
     const total = this.usedCells();
     const { counts, a, b, c } = this;
-    const groupIndexes = new Uint32Array(total);
-    const buckets = new Uint32Array(total);
-    const cells = new Uint32Array(total);
+    const groupIndexes = someUint32(total);
+    const buckets = someUint32(total);
+    const cells = someUint32(total);
     const pages = this.#pages;
     const perGroup = this.#pagesPerGroup;
     const perPage = this.#pageCells;
@@ -135,7 +136,7 @@ export class CellStore {
       }
     }
     const taken = cells.subarray(0, length);
-    return {
+    const result = {
       groupIndexes: groupIndexes.subarray(0, length),
       buckets: buckets.subarray(0, length),
       counts: pick(counts, taken),
@@ -143,6 +144,8 @@ export class CellStore {
       b: this.#columns > 1 ? pick(b, taken) : NONE,
       c: this.#columns > 2 ? pick(c, taken) : NONE,
     };
+    giveBack(cells);
+    return result;
   }
 
   /** How many cells hold samples. */
@@ -260,8 +263,8 @@ export class CellStore {
     let last = -1;
     for (let i = 0; i < groups.length; i++) if (groups[i]! > last) last = groups[i]!;
     if ((last + 1) * this.#pagesPerGroup > this.#pages.length) this.#growPages(last);
-    const cells = Math.min((last + 1) * this.#pageCells, this.#maxCells);
-    if (cells > this.counts.length) this.#growColumns(cells);
+    const cells = (last + 1) * this.#pageCells;
+    if (cells > this.counts.length) this.#growColumns(roundLength(cells));
   }
 
   #growColumns(cells: number): void {
@@ -275,9 +278,20 @@ export class CellStore {
   #growPages(group: number): void {
     const needed = (group + 1) * this.#pagesPerGroup;
     if (needed > this.#maxCells) throw new QueryTooLargeError('aggregates', this.#maxCells);
-    const next = new Uint32Array(Math.min(this.#maxCells, Math.max(needed, this.#pages.length * 2)));
+    const next = takeUint32(Math.min(this.#maxCells, roundLength(Math.max(needed, this.#pages.length * 2))));
     next.set(this.#pages);
+    giveBack(this.#pages);
     this.#pages = next;
+  }
+
+  /** Gives its memory to others: the store cannot be used any more. */
+  release(): void {
+    for (const array of [this.#pages, this.counts, this.a, this.b, this.c]) giveBack(array);
+    this.#pages = new Uint32Array(0);
+    this.counts = NONE;
+    this.a = NONE;
+    this.b = NONE;
+    this.c = NONE;
   }
 }
 
@@ -346,13 +360,14 @@ export function mergeCell(kind: CellKind, into: CellColumns, i: number, from: Ce
 }
 
 function pick(column: Float64Array, cells: Uint32Array): Float64Array {
-  const picked = new Float64Array(cells.length);
+  const picked = someFloat64(cells.length);
   for (let i = 0; i < cells.length; i++) picked[i] = column[cells[i]!]!;
   return picked;
 }
 
 function grown(column: Float64Array, size: number): Float64Array {
-  const next = new Float64Array(size);
+  const next = takeFloat64(size);
   next.set(column);
+  giveBack(column);
   return next;
 }

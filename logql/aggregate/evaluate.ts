@@ -5,7 +5,8 @@ import { combineSets, vectorWithVector } from './binary-vector.ts';
 import { replaceLabels } from './label-replace.ts';
 import { type Matrix, newSeries } from './matrix.ts';
 import { type MetricResult, metricResult } from './metric-result.ts';
-import { timesInMs } from './range-merger.ts';
+import { type AccumulatorPartial, releasePartial } from './range-accumulator.ts';
+import { mergePartials, timesInMs } from './range-merger.ts';
 import { aggregateVector } from './vector-aggregate.ts';
 
 /**
@@ -15,6 +16,19 @@ import { aggregateVector } from './vector-aggregate.ts';
 export function evaluatePlan(plan: MetricPlan, scans: readonly Matrix[], maxSeries = 0): MetricResult {
   const timesMs = timesInMs(plan.times);
   return metricResult(plan, evaluateNode(plan.root, scans, timesMs), timesMs, maxSeries);
+}
+
+/** The answer from the partials of each scan, which are used up. Throws as `evaluatePlan`, and `QueryTooLargeError`. */
+export function evaluatePartials(
+  plan: MetricPlan,
+  partials: readonly (readonly AccumulatorPartial[])[],
+  maxSeries: number,
+): MetricResult {
+  const matrices = plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
+  const result = evaluatePlan(plan, matrices, maxSeries);
+  for (const matrix of matrices) matrix.release?.();
+  for (const partial of partials.flat()) releasePartial(partial);
+  return result;
 }
 
 function evaluateNode(node: EvalNode, scans: readonly Matrix[], timesMs: Float64Array): Matrix | number {

@@ -1,5 +1,5 @@
 export { MatchingError, PipelineError, QueryTooLargeError, SeriesLimitError } from './errors.ts';
-export { evaluatePlan } from './evaluate.ts';
+export { evaluatePartials, evaluatePlan } from './evaluate.ts';
 export { LogCollector } from './log-collector.ts';
 export { type LogPartial, logTransferables } from './log-entries.ts';
 export { groupStreams, LogMerger, type LogResult, type LogStream } from './log-merger.ts';

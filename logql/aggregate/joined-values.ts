@@ -1,3 +1,4 @@
+import { giveBack, roundLength, someUint32, takeBytes } from '../kept-memory.ts';
 import { compareBytes, type HashedValues, hashOf } from '../value-table.ts';
 
 /**
@@ -7,44 +8,40 @@ import { compareBytes, type HashedValues, hashOf } from '../value-table.ts';
 export class JoinedValues {
   /** By list, of each of its values the number here. */
   readonly numbers: readonly Uint32Array[];
-  readonly #bytes: Uint8Array;
-  readonly #run: Run;
+  #bytes: Uint8Array;
+  #run: Run;
 
   constructor(lists: readonly HashedValues[]) {
     const [first] = lists;
     this.#bytes = lists.length === 1 ? first!.bytes : joinBytes(lists);
     let from = 0;
-    let runs = lists.map((list) => {
+    let joins: readonly Join[] = lists.map((list) => {
       const run = runOf(list, from);
       from += list.bytes.length;
-      return run;
+      return { run, numbers: [upTo(list.lengths.length)] };
     });
-    let numbers: readonly (readonly Uint32Array[])[] = runs.map(({ starts }) => [upTo(starts.length)]);
-    while (runs.length > 1) {
-      const joined: Run[] = [];
-      const renumbered: Uint32Array[][] = [];
-      for (let i = 0; i < runs.length; i += 2) {
-        if (i + 1 === runs.length) {
-          joined.push(runs[i]!);
-          renumbered.push([...numbers[i]!]);
-          continue;
-        }
-        const { run, a, b } = join(this.#bytes, runs[i]!, runs[i + 1]!);
-        joined.push(run);
-        renumbered.push([
-          ...numbers[i]!.map((own) => through(own, a)),
-          ...numbers[i + 1]!.map((own) => through(own, b)),
-        ]);
+    while (joins.length > 1) {
+      const pairs: Join[] = [];
+      for (let i = 0; i < joins.length; i += 2) {
+        const other = joins[i + 1];
+        pairs.push(other === undefined ? joins[i]! : join(this.#bytes, joins[i]!, other));
       }
-      runs = joined;
-      numbers = renumbered;
+      joins = pairs;
     }
-    this.numbers = numbers[0] ?? [];
-    this.#run = runs[0] ?? { starts: NONE, ends: NONE, hashes: NONE };
+    ({ run: this.#run, numbers: this.numbers } = joins[0] ?? { run: NO_RUN, numbers: [] });
+  }
+
+  /** Gives its memory to others: neither values nor numbers can be used any more. */
+  release(): void {
+    if (this.numbers.length > 1) giveBack(this.#bytes); // else those of the only list
+    for (const numbers of this.numbers) giveBack(numbers);
+    giveRunBack(this.#run);
+    this.#bytes = NO_BYTES;
+    this.#run = NO_RUN;
   }
 
   get length(): number {
-    return this.#run.starts.length;
+    return this.#run.length;
   }
 
   at(number: number): string {
@@ -66,44 +63,57 @@ export class JoinedValues {
     const bytes = Buffer.from(text, 'latin1');
     if (bytes.toString('latin1') !== text) return -1;
     const hash = hashOf(bytes, 0, bytes.length);
-    const { starts, ends, hashes } = this.#run;
+    const { length, starts, ends, hashes } = this.#run;
     let low = 0;
-    let high = hashes.length;
+    let high = length;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (hashes[middle]! < hash) low = middle + 1;
       else high = middle;
     }
-    for (; hashes[low] === hash; low++) {
+    for (; low < length && hashes[low] === hash; low++) {
       if (compareBytes(this.#bytes, starts[low]!, ends[low]!, bytes, 0, bytes.length) === 0) return low;
     }
     return -1;
   }
 }
 
-const NONE = new Uint32Array(0);
-
 /** Values of some lists in the order of `HashedValues`; their bytes stand where the lists had them. */
 interface Run {
+  readonly length: number;
+  // As long, or longer.
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
   readonly hashes: Uint32Array;
+  /** Not: they are those of a list, which is not ours. */
+  readonly ownsHashes: boolean;
 }
 
+/** A run with, by list, of each of its values the number there. */
+interface Join {
+  readonly run: Run;
+  readonly numbers: readonly Uint32Array[];
+}
+
+const NO_BYTES = new Uint8Array(0);
+const NONE = new Uint32Array(0);
+const NO_RUN: Run = { length: 0, starts: NONE, ends: NONE, hashes: NONE, ownsHashes: false };
+
 function runOf({ lengths, hashes }: HashedValues, from: number): Run {
-  const starts = new Uint32Array(lengths.length);
-  const ends = new Uint32Array(lengths.length);
+  const { length } = lengths;
+  const starts = someUint32(length);
+  const ends = someUint32(length);
   let at = from;
-  for (let i = 0; i < lengths.length; i++) {
+  for (let i = 0; i < length; i++) {
     starts[i] = at;
     at += lengths[i]!;
     ends[i] = at;
   }
-  return { starts, ends, hashes };
+  return { length, starts, ends, hashes, ownsHashes: false };
 }
 
 function joinBytes(lists: readonly HashedValues[]): Uint8Array {
-  const bytes = new Uint8Array(lists.reduce((sum, list) => sum + list.bytes.length, 0));
+  const bytes = takeBytes(roundLength(lists.reduce((sum, list) => sum + list.bytes.length, 0)));
   let end = 0;
   for (const list of lists) {
     bytes.set(list.bytes, end);
@@ -112,50 +122,53 @@ function joinBytes(lists: readonly HashedValues[]): Uint8Array {
   return bytes;
 }
 
-/** With the number that each value of `a` and of `b` has in the new run. */
-function join(bytes: Uint8Array, a: Run, b: Run): { run: Run; a: Uint32Array; b: Uint32Array } {
-  const lengthA = a.hashes.length;
-  const lengthB = b.hashes.length;
-  const starts = new Uint32Array(lengthA + lengthB);
-  const ends = new Uint32Array(lengthA + lengthB);
-  const hashes = new Uint32Array(lengthA + lengthB);
-  const numbersA = new Uint32Array(lengthA);
-  const numbersB = new Uint32Array(lengthB);
+/** Both are used up. */
+function join(bytes: Uint8Array, { run: a, numbers: ofA }: Join, { run: b, numbers: ofB }: Join): Join {
+  const starts = someUint32(a.length + b.length);
+  const ends = someUint32(a.length + b.length);
+  const hashes = someUint32(a.length + b.length);
+  const newOfA = someUint32(a.length);
+  const newOfB = someUint32(b.length);
   let i = 0;
   let j = 0;
   let length = 0;
-  while (i < lengthA || j < lengthB) {
-    let order = i === lengthA ? 1 : j === lengthB ? -1 : a.hashes[i]! - b.hashes[j]!;
+  while (i < a.length || j < b.length) {
+    let order = i === a.length ? 1 : j === b.length ? -1 : a.hashes[i]! - b.hashes[j]!;
     if (order === 0) order = compareBytes(bytes, a.starts[i]!, a.ends[i]!, bytes, b.starts[j]!, b.ends[j]!);
     if (order <= 0) {
       starts[length] = a.starts[i]!;
       ends[length] = a.ends[i]!;
       hashes[length] = a.hashes[i]!;
-      numbersA[i++] = length;
-      if (order === 0) numbersB[j++] = length;
+      newOfA[i++] = length;
+      if (order === 0) newOfB[j++] = length;
     } else {
       starts[length] = b.starts[j]!;
       ends[length] = b.ends[j]!;
       hashes[length] = b.hashes[j]!;
-      numbersB[j++] = length;
+      newOfB[j++] = length;
     }
     length++;
   }
-  const run = {
-    starts: starts.subarray(0, length),
-    ends: ends.subarray(0, length),
-    hashes: hashes.subarray(0, length),
-  };
-  return { run, a: numbersA, b: numbersB };
+  for (const numbers of ofA) renumber(numbers, newOfA);
+  for (const numbers of ofB) renumber(numbers, newOfB);
+  for (const run of [a, b]) giveRunBack(run);
+  giveBack(newOfA);
+  giveBack(newOfB);
+  return { run: { length, starts, ends, hashes, ownsHashes: true }, numbers: [...ofA, ...ofB] };
+}
+
+function giveRunBack({ starts, ends, hashes, ownsHashes }: Run): void {
+  giveBack(starts);
+  giveBack(ends);
+  if (ownsHashes) giveBack(hashes);
 }
 
 function upTo(length: number): Uint32Array {
-  const numbers = new Uint32Array(length);
+  const numbers = someUint32(length);
   for (let i = 0; i < length; i++) numbers[i] = i;
   return numbers;
 }
 
-function through(numbers: Uint32Array, next: Uint32Array): Uint32Array {
+function renumber(numbers: Uint32Array, next: Uint32Array): void {
   for (let i = 0; i < numbers.length; i++) numbers[i] = next[numbers[i]!]!;
-  return numbers;
 }

@@ -7,6 +7,8 @@ export interface Matrix {
   readonly series: readonly Series[];
   /** Set where there is one time and very many series may be: the same without looking at each of those. */
   readonly vector?: InstantVector;
+  /** Gives memory of what was not looked at to others: series that were not made cannot be any more. */
+  release?(): void;
 }
 
 /** Series with one sample each, by number. */

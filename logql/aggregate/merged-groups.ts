@@ -40,6 +40,11 @@ export class MergedGroups {
     });
   }
 
+  /** Gives its memory to others: only labels that were asked for stay. */
+  release(): void {
+    this.#values.release();
+  }
+
   labelsOf(group: number): Labels {
     const known = this.#labels.get(group);
     if (known !== undefined) return known;

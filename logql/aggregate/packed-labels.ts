@@ -1,3 +1,4 @@
+import { giveBack, someUint32 } from '../kept-memory.ts';
 import type { Label, Labels } from '../labels.ts';
 import type { GroupSource } from '../stages/types.ts';
 import type { HashedValues } from '../value-table.ts';
@@ -38,7 +39,7 @@ export function packGroups(
   /** By group: 1 for those that are not packed yet. */
   const isLeft = new Uint8Array(source.length);
   for (const group of groups) isLeft[group] = 1;
-  const order = new Uint32Array(groups.length);
+  const order = someUint32(groups.length);
   const { numbers, hashes } = byValue.values.ordered();
   let count = 0;
   for (let i = 0; i < numbers.length; i++) {
@@ -54,6 +55,7 @@ export function packGroups(
   const packed = packLabelSets(Array.from(others, labelsOf));
   if (count === 0) return { sets: packed, order };
   const values = byValue.values.pack(numbers.subarray(0, count));
+  giveBack(numbers);
   return { sets: { ...packed, values: { ...values, hashes: hashes.subarray(0, count), name: byValue.name } }, order };
 }
 

@@ -3,10 +3,12 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { evaluateRange, type ReferenceSample } from '../../test/reference/range-reference.ts';
 import { compareLabels, type Labels } from '../labels.ts';
-import type { RangeScan } from '../plan/index.ts';
+import type { MetricPlan, RangeScan } from '../plan/index.ts';
 import type { GroupLabels } from '../stages/types.ts';
 import type { RangeOp } from '../syntax/ast.ts';
+import { ValueTable } from '../value-table.ts';
 import { PipelineError, QueryTooLargeError } from './errors.ts';
+import { evaluatePartials } from './evaluate.ts';
 import type { Matrix } from './matrix.ts';
 import { type AccumulatorPartial, RangeAccumulator } from './range-accumulator.ts';
 import { mergePartials } from './range-merger.ts';
@@ -288,6 +290,46 @@ describe('range accumulation', () => {
       accumulator.openBlock(ORIGIN);
       for (let i = 0; i < 64; i++) accumulator.add(i, 0, 1);
       assert.throws(() => accumulator.add(64, 0, 1), QueryTooLargeError);
+    }
+  });
+});
+
+describe('memory of very many groups', () => {
+  it('shows nothing of the queries that had it before', () => {
+    const scan = scanOf('sum_over_time', { unwrapped: true, grouping: { kind: 'by', labels: ['ip'] } });
+    const plan: MetricPlan = {
+      kind: 'metric',
+      root: { kind: 'range', scan: 0 },
+      scans: [scan],
+      times: scan.times,
+      instant: true,
+      sorted: false,
+    };
+    const partialOf = (texts: readonly string[], value: number): AccumulatorPartial => {
+      const values = new ValueTable();
+      const accumulator = new RangeAccumulator(scan);
+      accumulator.openBlock(scan.readUntilNs - 1n);
+      for (const text of texts) accumulator.add(values.numberOf(text), 0, value);
+      const at = (number: number): GroupLabels => group([['ip', texts[number]!]]);
+      const partial = accumulator.partial({
+        length: texts.length,
+        at,
+        byValue: { name: 'ip', values, groupAt: (number) => number },
+      });
+      values.release();
+      return partial;
+    };
+    for (let round = 1; round <= 4; round++) {
+      const first = Array.from({ length: 20_000 * round }, (_, i) => `a${i}`);
+      const second = Array.from({ length: 30_000 }, (_, i) => `${i % 2 === 0 ? 'a' : 'b'}${i}-${round}`.slice(0, 7));
+      const distinct = [...new Set(second)];
+      const result = evaluatePartials(plan, [[partialOf(first, round), partialOf(distinct, 0.5)]], 0);
+      assert.equal(result.kind, 'vector');
+      if (result.kind !== 'vector') return;
+      const expected = new Map(first.map((text) => [text, round]));
+      for (const text of distinct) expected.set(text, (expected.get(text) ?? 0) + 0.5);
+      const found = new Map(result.matrix.series.map(({ labels, values }) => [labels[0]![1], values[0]!]));
+      assert.deepEqual(found, expected);
     }
   });
 });

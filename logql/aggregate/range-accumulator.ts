@@ -1,3 +1,4 @@
+import { giveBack } from '../kept-memory.ts';
 import type { Labels } from '../labels.ts';
 import type { RangeScan } from '../plan/plan.ts';
 import type { GroupLabels, GroupSource } from '../stages/types.ts';
@@ -47,6 +48,14 @@ export function transferablesOf(partial: AccumulatorPartial): ArrayBuffer[] {
   const { groups, groupIndexes, buckets, counts, a, b, c } = partial;
   const columns = [groupIndexes, buckets, counts, a, b, c].map((column) => column.buffer);
   return [...buffersOf(groups), ...columns].filter((buffer) => buffer.byteLength > 0) as ArrayBuffer[];
+}
+
+/** Gives its memory to others. */
+export function releasePartial({ groups, groupIndexes, buckets, counts, a, b, c }: AccumulatorPartial): void {
+  for (const column of [groupIndexes, buckets, counts, a, b, c]) giveBack(column);
+  if (groups.values === null) return;
+  const { bytes, lengths, hashes } = groups.values;
+  for (const column of [bytes, lengths, hashes]) giveBack(column);
 }
 
 export function accumulationKind(op: RangeOp, unwrapped: boolean): AccumulationKind {
@@ -217,9 +226,14 @@ export class RangeAccumulator {
         ? packGroups(used, groups, labelsOf)
         : { sets: packLabelSets(Array.from(used, labelsOf)), order: used };
     const cells = this.#cells;
-    return cells === null
-      ? this.#samplePartial(this.#samples!, sets, order)
-      : { kind: cells.kind, groups: sets, ...cells.placed(order) };
+    const partial =
+      cells === null
+        ? this.#samplePartial(this.#samples!, sets, order)
+        : { kind: cells.kind, groups: sets, ...cells.placed(order) };
+    (cells ?? this.#samples!).release();
+    giveBack(used);
+    if (order !== used) giveBack(order);
+    return partial;
   }
 
   #reducing(kind: CellKind): CellStore {

@@ -1,3 +1,4 @@
+import { someFloat64, someUint32 } from '../kept-memory.ts';
 import type { Labels } from '../labels.ts';
 import type { EvaluationTimes, RangeScan } from '../plan/plan.ts';
 import type { Matcher } from '../syntax/ast.ts';
@@ -47,7 +48,7 @@ export class RangeMerger {
     this.#partials.push(partial);
   }
 
-  /** Throws `QueryTooLargeError`. */
+  /** The merger is used up. Throws `QueryTooLargeError`. */
   finish(): Matrix {
     this.#groups = new MergedGroups(this.#partials.map(({ groups }) => groups));
     this.#partials.forEach((partial, i) => {
@@ -55,6 +56,13 @@ export class RangeMerger {
       if (this.#cells === null) this.#samples!.add(partial, groups);
       else this.#cells.mergeAll(partial, groups);
     });
+    const matrix = this.#matrix();
+    this.#cells?.release();
+    if (matrix.vector === undefined) this.#groups.release();
+    return matrix;
+  }
+
+  #matrix(): Matrix {
     const timesMs = timesInMs(this.#scan.times);
     if (this.#scan.op === 'absent_over_time') return { timesMs, series: this.#absent() };
     if (this.#cells === null) return { timesMs, series: this.#evaluateSamples(this.#samples!) };
@@ -87,8 +95,8 @@ export class RangeMerger {
   #oneCellEach(store: CellStore, timesMs: Float64Array): Matrix {
     const value = cellValue(this.#scan);
     const length = store.usedCells();
-    const numbers = new Uint32Array(length);
-    const values = new Float64Array(length);
+    const numbers = someUint32(length);
+    const values = someFloat64(length);
     let at = 0;
     store.forEachUsed((group, _bucket, cell) => {
       numbers[at] = group;

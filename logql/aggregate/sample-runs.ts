@@ -13,6 +13,8 @@ export interface SampleRuns {
   readonly sequences: Float64Array;
 }
 
+const NO_NUMBERS = new Float64Array(0);
+
 /** Puts samples in order. `setOf`: by group the number of its label set, below `setCount`. */
 export function runsOf(samples: SampleStore, setOf: Uint32Array, setCount: number, bucketCount: number): SampleRuns {
   const { groups, buckets, length } = samples;
@@ -42,8 +44,8 @@ export function runsOf(samples: SampleStore, setOf: Uint32Array, setCount: numbe
     buckets: bucketsOfRuns.slice(0, runs),
     counts: Float64Array.from({ length: runs }, (_, run) => starts[run + 1]! - starts[run]!),
     values: gather(samples.values, order),
-    times: samples.times.length === 0 ? samples.times : gather(samples.times, order),
-    sequences: samples.sequences.length === 0 ? samples.sequences : gather(samples.sequences, order),
+    times: samples.times.length === 0 ? NO_NUMBERS : gather(samples.times, order),
+    sequences: samples.sequences.length === 0 ? NO_NUMBERS : gather(samples.sequences, order),
   };
 }
 

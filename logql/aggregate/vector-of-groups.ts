@@ -1,3 +1,4 @@
+import { giveBack } from '../kept-memory.ts';
 import type { InstantVector, Matrix, Series } from './matrix.ts';
 import type { MergedGroups } from './merged-groups.ts';
 
@@ -33,6 +34,12 @@ export class VectorOfGroups implements Matrix, InstantVector {
   seriesAt(i: number): Series {
     const labels = this.#groups.labelsOf(this.#numbers[i]!);
     return { labels, values: this.values.slice(i, i + 1), present: Uint8Array.of(1) };
+  }
+
+  release(): void {
+    this.#groups.release();
+    giveBack(this.#numbers);
+    giveBack(this.values);
   }
 
   compare(a: number, b: number): number {

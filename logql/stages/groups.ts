@@ -58,6 +58,10 @@ export class Groups implements GroupSource {
     return this.byValue === undefined ? this.#list : Array.from({ length: this.length }, (_, group) => this.at(group)!);
   }
 
+  release(): void {
+    this.byValue?.values.release();
+  }
+
   openStream(stream: Labels): void {
     if (this.#nodes > MAX_NODES) this.#forget();
     const key = labelsKey(stream);
@@ -202,6 +206,8 @@ function errorOfLine(row: Row): string {
 class ValueGroups {
   readonly name: string;
   readonly values = new ValueTable();
+  /** Of the first values, and mostly of all, the group has the number of the value; the lists are for those behind them. */
+  #alike = 0;
   readonly #groups = new IntList();
   /** Value by group; -1 or nothing for the others. */
   readonly #values = new IntList();
@@ -212,19 +218,27 @@ class ValueGroups {
 
   /** The group of a value by its number; `next`, if it is a new one. */
   groupOf(number: number, next: number): number {
-    if (number < this.#groups.length) return this.#groups.at(number);
+    if (number < this.#alike) return number;
+    if (number === next && this.#groups.length === 0) {
+      this.#alike++;
+      return next;
+    }
+    const place = number - this.#alike;
+    if (place < this.#groups.length) return this.#groups.at(place);
     this.#groups.push(next);
-    while (this.#values.length < next) this.#values.push(-1);
+    while (this.#values.length < next - this.#alike) this.#values.push(-1);
     this.#values.push(number);
     return next;
   }
 
   groupAt(number: number): number {
-    return this.#groups.at(number);
+    return number < this.#alike ? number : this.#groups.at(number - this.#alike);
   }
 
   valueOf(group: number): number {
-    return group < this.#values.length ? this.#values.at(group) : -1;
+    if (group < this.#alike) return group;
+    const place = group - this.#alike;
+    return place < this.#values.length ? this.#values.at(place) : -1;
   }
 }
 

@@ -138,6 +138,10 @@ class StagePipeline implements Pipeline {
     return this.#groups;
   }
 
+  release(): void {
+    this.#groups.release();
+  }
+
   get lineBytes(): number {
     return this.#row.end - this.#row.start;
   }

@@ -46,6 +46,8 @@ export interface Pipeline {
   readonly groups: readonly GroupLabels[];
   /** The same without making label sets of those that nobody asks for. */
   readonly groupSource: GroupSource;
+  /** Gives the memory of groups by value to others: neither the pipeline nor its groups can be used any more. */
+  release(): void;
   /** The sample of a metric pipeline: the unwrapped value; 1 or the line's bytes need no pipeline. */
   readonly value: number;
   /** Length in bytes of the line after all stages. */

@@ -1,9 +1,8 @@
 import {
   type AccumulatorPartial,
-  evaluatePlan,
+  evaluatePartials,
   type LogPartial,
   type MetricResult,
-  mergePartials,
   setCount,
   transferablesOf,
 } from '../../logql/aggregate/index.ts';
@@ -168,16 +167,13 @@ export class ScanSession {
     await Promise.all(Array.from({ length: lanes }, drain));
   }
 
-  /** The answer of a metric query from its partials, which are used up. Throws what `evaluatePlan` throws. */
+  /** The answer of a metric query from its partials, which are used up. Throws what `evaluatePartials` throws. */
   async evaluate(
     plan: MetricPlan,
     partials: readonly (readonly AccumulatorPartial[])[],
     maxSeries: number,
   ): Promise<MetricResult> {
-    if (valuesOf(plan, partials) <= VALUES_AT_ONCE) {
-      const matrices = plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
-      return evaluatePlan(plan, matrices, maxSeries);
-    }
+    if (valuesOf(plan, partials) <= VALUES_AT_ONCE) return evaluatePartials(plan, partials, maxSeries);
     const { result } = await this.#run<MetricEvaluationResult>(
       { kind: 'evaluate_metric', plan, partials, maxSeries },
       { transfer: partials.flat().flatMap(transferablesOf) },

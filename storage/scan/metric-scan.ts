@@ -4,6 +4,7 @@ import {
   RangeAccumulator,
   SeriesLimitError,
 } from '../../logql/aggregate/index.ts';
+import type { Labels } from '../../logql/labels.ts';
 import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
 import type { WantedColumns } from '../block/index.ts';
@@ -88,8 +89,10 @@ export class MetricScan {
   partial(): AccumulatorPartial {
     const { groupSource: groups } = this.#pipeline;
     const tenant = this.#tenant;
-    if (tenant === null) return this.#accumulator.partial(groups);
-    return this.#accumulator.partial(groups, (labels) => withTenant(labels, tenant));
+    const name = tenant === null ? undefined : (labels: Labels) => withTenant(labels, tenant);
+    const partial = this.#accumulator.partial(groups, name);
+    this.#pipeline.release();
+    return partial;
   }
 
   /**

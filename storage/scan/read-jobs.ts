@@ -1,10 +1,4 @@
-import {
-  evaluatePlan,
-  type LogPartial,
-  logTransferables,
-  mergePartials,
-  transferablesOf,
-} from '../../logql/aggregate/index.ts';
+import { evaluatePartials, type LogPartial, logTransferables, transferablesOf } from '../../logql/aggregate/index.ts';
 import { findOverlaps, mergeSegments } from '../compaction/index.ts';
 import type { ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
@@ -140,8 +134,7 @@ export class ReadJobs {
 }
 
 function evaluateMetric({ plan, partials, maxSeries }: EvaluateMetricRequest): Done {
-  const matrices = plan.scans.map((scan, i) => mergePartials(scan, partials[i]!));
-  const result = evaluatePlan(plan, matrices, maxSeries);
+  const result = evaluatePartials(plan, partials, maxSeries);
   const buffers = new Set<ArrayBuffer>(); // series may share one, and none may be moved twice
   if (result.kind !== 'scalar') {
     buffers.add(result.matrix.timesMs.buffer as ArrayBuffer);
