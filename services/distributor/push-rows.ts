@@ -1,3 +1,4 @@
+import { AcceptedStreams } from './accepted-streams.ts';
 import { MetadataSets } from './metadata-sets.ts';
 
 /**
@@ -39,6 +40,8 @@ export class PushRows {
   firstPairs: Uint32Array;
   pairCounts: Uint32Array;
   pairs: Uint32Array;
+  /** What of the push is valid; its objects are used again by the next push. */
+  readonly accepted = new AcceptedStreams();
   /** By place; used again by the next push. */
   readonly #spareStreams: PushedStream[] = [];
   /** Used again by the next push; those before `#setsTaken` are in use. */
@@ -120,6 +123,7 @@ export class PushRows {
   restart(source: Buffer): void {
     this.source = source;
     this.#setsTaken = 0;
+    this.accepted.clear();
     if (this.#sets.length > MAX_SPARE_SETS) this.#sets.length = MAX_SPARE_SETS;
     if (this.#spareStreams.length > MAX_SPARE_STREAMS) this.#spareStreams.length = MAX_SPARE_STREAMS;
     this.clear();

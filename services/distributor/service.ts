@@ -5,6 +5,7 @@ import type { Limits, LimitsProvider } from '../config/limits.ts';
 import { type Ring, RingError } from '../ring/index.ts';
 import { BufferPool } from '../rpc/buffer-pool.ts';
 import { type IngesterClient, PushRejectedError } from '../rpc/ingester.ts';
+import type { AcceptedStream } from './accepted-streams.ts';
 import { decodeBody } from './body.ts';
 import { type Admission, InflightBytes } from './inflight.ts';
 import { parseMediaType } from './media-type.ts';
@@ -21,7 +22,7 @@ import { runSliced } from './sliced.ts';
 import { decodeSnappyBlock } from './snappy-block.ts';
 import { type KnownStream, StreamLabels } from './stream-labels.ts';
 import { type TenantRules, tenantRules } from './tenant-rules.ts';
-import { type AcceptedStream, type Loss, metadataSize, validatePush } from './validate.ts';
+import { type Loss, metadataSize, validatePush } from './validate.ts';
 
 const MB = 1024 * 1024;
 
@@ -236,11 +237,9 @@ export class Distributor {
 
   async #write(tenant: string, accepted: readonly AcceptedStream[]): Promise<void> {
     const { ring, ingesters } = this.#options;
-    const placed = accepted.map(({ stream, rows, bytes }) => ({
-      rows,
-      bytes,
-      ingesters: ring.ingestersFor(`${tenant}${stream.text}`, this.#replicationFactor),
-    }));
+    for (const one of accepted) {
+      one.ingesters = ring.ingestersFor(`${tenant}${one.stream.text}`, this.#replicationFactor);
+    }
     const send = async (id: string, batch: Uint8Array): Promise<void> => {
       try {
         const client = ingesters(id);
@@ -255,7 +254,13 @@ export class Distributor {
       }
     };
     const { maxBatchBytes = null } = this.#options;
-    await replicate(tenant, placed, { replicationFactor: this.#replicationFactor, maxBatchBytes }, send, this.#buffers);
+    await replicate(
+      tenant,
+      accepted,
+      { replicationFactor: this.#replicationFactor, maxBatchBytes },
+      send,
+      this.#buffers,
+    );
   }
 
   #missed(id: string, error: Error): void {

@@ -1,7 +1,7 @@
 import type { Labels } from '../../logql/labels.ts';
 import { parseLabelsString } from '../../logql/syntax/index.ts';
 import { encodeMetadataSet } from '../../storage/block/metadata-set.ts';
-import type { StreamRows } from '../rpc/push-batch.ts';
+import { type AcceptedStream, anyRows, type OpenStream } from './accepted-streams.ts';
 import { wrappedTime } from './entry-check.ts';
 import { findGenericField } from './generic-fields.ts';
 import { LEVELS, levelOfSeverityNumber, normaliseLevel } from './level-detect.ts';
@@ -12,7 +12,6 @@ import type { TenantRules } from './tenant-rules.ts';
 
 /** Farther than this from the base (ns), a row goes into the next StreamRows: its offset has to stay exact. */
 const MAX_SPAN_NS = 2 ** 51;
-const NONE: readonly StreamRows[] = [];
 
 /**
  * Collects the valid rows of a push as columns, one stream after the other: in place, from the stream's first row on,
@@ -27,9 +26,10 @@ export class StreamBuilder {
   /** Of the stream; null until somebody asks. */
   #labels: Labels | null = null;
   #findsLevels = false;
-  #done = NONE;
-  lineCount = 0;
-  bytes = 0;
+  #done: OpenStream;
+  #doneRows = 0;
+  #lineCount = 0;
+  #bytes = 0;
 
   /** First row of the StreamRows that is being filled, and the row after its last. */
   #start = 0;
@@ -54,6 +54,7 @@ export class StreamBuilder {
     this.#rows = rows;
     this.#sets = rows.takeSets();
     this.#stream = stream;
+    this.#done = rows.accepted.take(stream);
     this.#rules = rules;
     this.#increments = limits.increment_duplicate_timestamp;
   }
@@ -63,9 +64,12 @@ export class StreamBuilder {
     this.#stream = stream;
     this.#labels = null;
     this.#findsLevels = limits.discover_log_levels && limits.allow_structured_metadata && !stream.isInternal;
-    this.#done = NONE;
-    this.lineCount = 0;
-    this.bytes = 0;
+    // Unless no row of the stream before was valid.
+    if (this.#lineCount > 0) this.#done = this.#rows.accepted.take(stream);
+    this.#done.stream = stream;
+    this.#doneRows = 0;
+    this.#lineCount = 0;
+    this.#bytes = 0;
     this.#start = pushed.firstRow;
     this.#end = pushed.firstRow;
     this.#freshSets();
@@ -106,13 +110,18 @@ export class StreamBuilder {
     if (offset < this.#lowest) this.#lowest = offset;
     if (offset <= this.#last) this.#ascending = false;
     this.#last = offset;
-    this.lineCount++;
-    this.bytes += lineLength + this.#sets.lastSize;
+    this.#lineCount++;
+    this.#bytes += lineLength + this.#sets.lastSize;
   }
 
-  finish(): readonly StreamRows[] {
+  /** The stream's valid rows; null without any. */
+  finish(): AcceptedStream | null {
     this.#close();
-    return this.#done;
+    const done = this.#done;
+    done.rows.length = Math.max(1, this.#doneRows);
+    done.lineCount = this.#lineCount;
+    done.bytes = this.#bytes;
+    return this.#lineCount > 0 ? done : null;
   }
 
   #freshSets(): void {
@@ -128,23 +137,22 @@ export class StreamBuilder {
     const lowest = this.#lowest;
     if (lowest < 0) for (let i = start; i < end; i++) seconds[i]! -= lowest;
     const sets = this.#sets;
-    const done: StreamRows = {
-      labels: this.#stream.text,
-      baseNs: BigInt(this.#baseSeconds) * 1_000_000_000n + BigInt(this.#baseNanos) + BigInt(lowest),
-      firstRow: start,
-      rowCount: end - start,
-      offsetsNs: seconds,
-      lineStarts,
-      lineLengths,
-      source,
-      metaIndexes: nanos,
-      metaSetCount: sets.setCount,
-      metaEnds: sets.ends,
-      metaBytes: sets.bytes,
-      ascending: this.#ascending,
-    };
-    // `push` would make room for sixteen more.
-    this.#done = this.#done === NONE ? [done] : [...this.#done, done];
+    const all = this.#done.rows;
+    if (this.#doneRows === all.length) all.push(anyRows());
+    const done = all[this.#doneRows++]!;
+    done.labels = this.#stream.text;
+    done.baseNs = BigInt(this.#baseSeconds) * 1_000_000_000n + BigInt(this.#baseNanos) + BigInt(lowest);
+    done.firstRow = start;
+    done.rowCount = end - start;
+    done.offsetsNs = seconds;
+    done.lineStarts = lineStarts;
+    done.lineLengths = lineLengths;
+    done.source = source;
+    done.metaIndexes = nanos;
+    done.metaSetCount = sets.setCount;
+    done.metaEnds = sets.ends;
+    done.metaBytes = sets.bytes;
+    done.ascending = this.#ascending;
     this.#start = end;
     this.#lowest = 0;
     this.#ascending = true;

@@ -1,6 +1,6 @@
 import { formatRfc3339 } from '../../logql/units/rfc3339.ts';
 import type { Limits } from '../config/limits.ts';
-import type { StreamRows } from '../rpc/push-batch.ts';
+import type { AcceptedStream } from './accepted-streams.ts';
 import { checkEntry, entryBounds } from './entry-check.ts';
 import { ErrorGroups } from './error-groups.ts';
 import { DETECTED_LEVEL } from './metadata-sets.ts';
@@ -17,15 +17,6 @@ export interface Loss {
   readonly stream: KnownStream;
   samples: number;
   bytes: number;
-}
-
-export interface AcceptedStream {
-  readonly stream: KnownStream;
-  /** One, or more when the rows span more time than one base can hold exactly. */
-  readonly rows: readonly StreamRows[];
-  readonly lineCount: number;
-  /** Lines and metadata, without the detected level. */
-  readonly bytes: number;
 }
 
 export interface ValidatedPush {
@@ -90,9 +81,8 @@ export function* validatePush(
         yield;
       }
     }
-    if (builder.lineCount > 0) {
-      accepted.push({ stream, rows: builder.finish(), lineCount: builder.lineCount, bytes: builder.bytes });
-    }
+    const done = builder.finish();
+    if (done !== null) accepted.push(done);
   }
   rules.detector.forget();
   return { accepted, errors, blocked, discarded: losses.all, truncated: truncated.all };
