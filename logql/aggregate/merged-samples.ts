@@ -54,15 +54,9 @@ export class MergedSamples {
     bucketCount: number,
     visit: (group: number, runs: readonly MergedRun[], end: number) => void,
   ): void {
-    const groups = this.#groups;
-    const buckets = this.#buckets;
-    const order = orderOf(
-      groups.length,
-      (i) => groups[i]!,
-      groupCount,
-      (i) => buckets[i]!,
-      bucketCount,
-    );
+    const groups = Uint32Array.from(this.#groups);
+    const buckets = Uint32Array.from(this.#buckets);
+    const order = orderOf(groups, groupCount, buckets, bucketCount);
     const isTimed = this.#partials.some(({ b }) => b.length > 0);
     this.values = new Float64Array(this.#length);
     this.times = new Float64Array(isTimed ? this.#length : 0);

@@ -108,7 +108,7 @@ export class RangeAccumulator {
   readonly #grid: WindowGrid;
   readonly #cells: CellStore | null;
   readonly #samples: SampleStore | null;
-  #blockStart = 0;
+  #blockStart = Number.NaN; // not 0: V8 would expect a small whole number, and compile again what met another
   #sequence = 0;
   /** Bucket of the offsets in `(grid.low, grid.high]`. */
   #bucket = -1;

@@ -28,12 +28,12 @@ export class WindowGrid {
   readonly #gap: boolean;
 
   #periodsBefore = 0;
-  #phase = 0;
+  #phase = Number.NaN; // not 0: V8 would expect a small whole number, and compile again what met another
   #baseNs = 0n;
 
   /** The last answer of `bucketOf` holds for `low < offset <= high`. */
-  low = 0;
-  high = 0;
+  low = Number.POSITIVE_INFINITY;
+  high = Number.NEGATIVE_INFINITY;
 
   constructor(times: EvaluationTimes, rangeNs: bigint, offsetNs: bigint) {
     this.#lowestNs = times.firstNs - offsetNs - rangeNs;

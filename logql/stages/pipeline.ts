@@ -29,7 +29,7 @@ class StagePipeline implements Pipeline {
   readonly preservesErrors: boolean;
   readonly frontMetadata: ReadonlySet<string> | null;
   group = -1;
-  value = 1;
+  value = Number.NaN; // not 1: V8 would expect small whole numbers, and compile again what met another
   readonly #row = new Row();
   readonly #lines = new BlockLines();
   readonly #blockFilters: LineFilterStage[];

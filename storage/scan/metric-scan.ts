@@ -4,6 +4,7 @@ import {
   RangeAccumulator,
   SeriesLimitError,
 } from '../../logql/aggregate/index.ts';
+import { roundLength } from '../../logql/kept-memory.ts';
 import type { Labels } from '../../logql/labels.ts';
 import { extractionHints, type RangeScan } from '../../logql/plan/index.ts';
 import { compilePipeline, type Pipeline } from '../../logql/stages/index.ts';
@@ -46,6 +47,8 @@ export class MetricScan {
   /** Rows that are alike in labels may be added at once. */
   readonly #addsMany: boolean;
   #rows = new Uint32Array(0);
+  /** As long: each row's number. */
+  #all = new Uint32Array(0);
 
   /** `maxSeries`: the most that the query may have, where each series of the scan is one of the answer; else 0. */
   constructor(scan: RangeScan, tenant: string | null, maxSeries = 0) {
@@ -169,10 +172,18 @@ export class MetricScan {
   }
 
   #select(from: number, to: number, duplicates: Uint8Array | null): Uint32Array {
-    if (this.#rows.length < to - from) this.#rows = new Uint32Array(Math.max(to - from, 16_384));
+    if (this.#rows.length < to) {
+      const length = roundLength(Math.max(to, 16_384));
+      this.#rows = new Uint32Array(length);
+      this.#all = new Uint32Array(length).map((_, row) => row);
+    }
     const rows = this.#rows;
+    if (duplicates === null) {
+      rows.set(this.#all.subarray(from, to));
+      return rows.subarray(0, to - from);
+    }
     let count = 0;
-    for (let row = from; row < to; row++) if (duplicates === null || duplicates[row] === 0) rows[count++] = row;
+    for (let row = from; row < to; row++) if (duplicates[row] === 0) rows[count++] = row;
     return rows.subarray(0, count);
   }
 }
