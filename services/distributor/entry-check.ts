@@ -3,11 +3,13 @@ import type { Limits } from '../config/limits.ts';
 import type { PushRows } from './push-rows.ts';
 import type { Refusal } from './stream-labels.ts';
 
-/** Between which times an entry is taken. */
+/** Between which times an entry is taken, and up to which length of its line: what is asked of each entry. */
 export interface EntryBounds {
   /** Null when old entries are taken. */
   readonly oldest: Instant | null;
   readonly newest: Instant;
+  /** Infinite where there is no limit. */
+  readonly maxLineBytes: number;
 }
 
 export function entryBounds(limits: Limits, nowMs: number): EntryBounds {
@@ -15,6 +17,7 @@ export function entryBounds(limits: Limits, nowMs: number): EntryBounds {
   return {
     oldest: limits.reject_old_samples ? fromMs(oldestMs) : null,
     newest: fromMs(nowMs + limits.creation_grace_period),
+    maxLineBytes: limits.max_line_size || Number.POSITIVE_INFINITY,
   };
 }
 
@@ -45,7 +48,7 @@ export function checkEntry(
   let seconds = rows.seconds[row]!;
   let nanos = rows.nanos[row]!;
   if (seconds >= 9223372036 || seconds <= -9223372036) [seconds, nanos] = wrappedTime(seconds, nanos);
-  const { oldest, newest } = bounds;
+  const { oldest, newest, maxLineBytes } = bounds;
   if (oldest !== null && (seconds < oldest.seconds || (seconds === oldest.seconds && nanos < oldest.nanos))) {
     const time = formatRfc3339(rows.seconds[row]!);
     const limit = formatRfc3339(oldest.seconds);
@@ -59,11 +62,10 @@ export function checkEntry(
     return { reason: 'too_far_in_future', message: `entry for stream '${stream}' has timestamp too new: ${time}` };
   }
   const lineLength = rows.lineLengths[row]!;
-  const maxLine = limits.max_line_size;
-  if (maxLine !== 0 && lineLength > maxLine) {
+  if (lineLength > maxLineBytes) {
     return {
       reason: 'line_too_long',
-      message: `max entry size '${maxLine}' bytes exceeded for stream '${stream}' while adding an entry with length '${lineLength}' bytes`,
+      message: `max entry size '${maxLineBytes}' bytes exceeded for stream '${stream}' while adding an entry with length '${lineLength}' bytes`,
     };
   }
   const pairCount = rows.pairCounts[row]!;

@@ -16,6 +16,8 @@ export class LogfmtScan {
   readonly #names: readonly string[];
   /** By length in bytes. */
   readonly #byLength: readonly (readonly Name[] | undefined)[];
+  /** Bit n: a name of n bytes exists. Names of 31 and more share bit 31. */
+  readonly #lengths: number;
   /** What the value lies in, after `find` answered true: the line itself unless the value held escapes. */
   value: Uint8Array = new Uint8Array(0);
   valueStart = 0;
@@ -29,6 +31,7 @@ export class LogfmtScan {
       if (this.#names.indexOf(name) === rank) (byLength[bytes.length] ??= []).push({ bytes, rank });
     });
     this.#byLength = Array.from(byLength);
+    this.#lengths = byLength.reduce((bits, _, length) => bits | (1 << Math.min(31, length)), 0);
   }
 
   /** Whether one of the names is there with a value that is not empty. */
@@ -48,7 +51,9 @@ export class LogfmtScan {
         wide |= byte;
       }
       if (at < end && (byte === QUOTE || at === keyStart)) break; // a quote in a key, or a sign without a key
-      const rank = this.#rank(line, keyStart, at, wide >= 0x80, best);
+      const isWide = wide >= 0x80;
+      const mayMatch = isWide || (this.#lengths & (1 << Math.min(31, at - keyStart))) !== 0;
+      const rank = mayMatch ? this.#rank(line, keyStart, at, isWide, best) : best;
       let valueStart = at;
       let valueEnd = at;
       let hasEscape = false;

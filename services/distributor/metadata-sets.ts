@@ -205,12 +205,9 @@ export class MetadataSets {
     for (const slot of shape.slots) {
       if (slot.pair < 0) {
         if (level === '') continue;
-        out.set(slot.head, at);
-        const value = Buffer.from(level);
-        at = writeUvarint(out, at + slot.head.length, value.length);
-        out.set(value, at);
-        at += value.length;
-        hash = (hash * 31 + value.length) | 0;
+        const encoded = LEVEL_SETS.get(level) ?? levelSet(level);
+        for (let i = 0; i < encoded.length; i++) out[at++] = encoded[i]!;
+        hash = (hash * 31 + encoded.length) | 0;
         continue;
       }
       const start = pairs[first + 4 * slot.pair + 2]!;
