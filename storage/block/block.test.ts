@@ -43,6 +43,22 @@ describe('encodeBlocks and openBlock', () => {
     );
   });
 
+  it('make many lines of few words smaller than they would be beside one line of many words', () => {
+    const pick = (i: number, from: number): string => ['alpha', 'bravo', 'charlie', 'delta'][(i >>> from) & 3]!;
+    const rows = ticks(4000, (row) => {
+      const i = Math.imul(row, 0x9e3779b1) >>> 8;
+      return `first=${pick(i, 0)} second=${pick(i, 2)} third=${pick(i, 4)} fourth=${pick(i, 6)} number=${i}`;
+    });
+    const letters = (i: number): string => String.fromCharCode(97 + (i % 26), 97 + ((i * 7) % 26), 97 + (i % 17));
+    const words = Array.from({ length: 200 }, (_, i) => letters(i) + letters(3 * i + 1)).join(' ');
+    const few = encodeBlocks(headOf(rows));
+    const many = encodeBlocks(headOf([...rows.slice(0, -1), { ...rows.at(-1)!, line: words }]));
+    assert.equal(few.length, 1);
+    assert.equal(many.length, 1);
+    assert.ok(few[0]!.bytes.length < 0.95 * (many[0]!.bytes.length - words.length));
+    assert.deepEqual(rowTexts(openBlock(few[0]!.bytes).columns(everything)), expectedTexts(rows));
+  });
+
   it('agree with headToColumns on the same rows', () => {
     fc.assert(
       fc.property(arbitraryRows, (rows) => {

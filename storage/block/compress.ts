@@ -9,10 +9,11 @@ import { compressFrame } from './frame-encoder.ts';
 /** Shorter columns never win by compression: a frame alone costs 9 to 13 bytes. */
 const MIN_COMPRESSED_BYTES = 32;
 
-export function compressColumn(kind: number, name: Uint8Array, raw: Uint8Array): StoredColumn {
+/** `isWorthMore`: than the least work, where that makes the column much smaller. */
+export function compressColumn(kind: number, name: Uint8Array, raw: Uint8Array, isWorthMore = false): StoredColumn {
   const rawBytes = raw.length;
   if (rawBytes >= MIN_COMPRESSED_BYTES) {
-    const stored = compressFrame(raw);
+    const stored = compressFrame(raw, isWorthMore);
     if (stored.length < rawBytes) return { kind, name, rawBytes, encoding: ENCODING_ZSTD, stored };
   }
   return { kind, name, rawBytes, encoding: ENCODING_RAW, stored: raw };

@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer';
-import { encodeFilter } from '../filter/index.ts';
+import { encodeFilter, letterGramsOf } from '../filter/index.ts';
 import { type ColumnMemory, freshMemory } from './column-memory.ts';
 import { compressColumn } from './compress.ts';
 import {
@@ -29,6 +29,10 @@ export interface BlockLimits {
 
 /** Small enough that opening a block for one row is cheap, large enough that zstd sees the stream's habits. */
 export const defaultBlockLimits: BlockLimits = { maxRows: 16_384, maxLineBytes: 2 ** 20, maxSpanNs: 2 ** 52 };
+
+/** Of lines that may be worth more work: less than this is compressed too seldom, and often of few words. */
+const MIN_WORTH_MORE_BYTES = 64 * 1024;
+const MAX_LETTER_GRAMS = 384;
 
 const NO_NAME = new Uint8Array(0);
 
@@ -93,12 +97,22 @@ function encodeRange(
   for (const column of metadata) {
     columns.push(compressColumn(KIND_METADATA, Buffer.from(column.name, 'latin1'), encodeMetadataColumn(column)));
   }
-  columns.push(compressColumn(KIND_LINES, NO_NAME, lines));
+  const filter = encodeFilter(lines, metadata);
+  columns.push(compressColumn(KIND_LINES, NO_NAME, lines, isWorthMore(lines, filter)));
   const minNs = head.baseNs + BigInt(first);
   const maxNs = head.baseNs + BigInt(last);
   const bytes = encodeBlock({ rowCount, ascii: isAscii(lines), lineBytes, metadataBytes, minNs, maxNs }, columns);
   const stats = { minNs, maxNs, rowCount, lineBytes, metadataBytes, encodedBytes: bytes.length };
-  return { bytes, stats, filter: encodeFilter(lines, metadata) };
+  return { bytes, stats, filter };
+}
+
+/**
+ * Whether lines become much smaller when more is done to compress them: those of few words, such as access logs, whose
+ * fields go together in ever new ways, so that of many earlier places one goes on longer. Lines of many words come again
+ * as a whole, which the fast way finds as well.
+ */
+function isWorthMore(lines: Uint8Array, filter: Uint8Array): boolean {
+  return lines.length >= MIN_WORTH_MORE_BYTES && letterGramsOf(filter) <= MAX_LETTER_GRAMS;
 }
 
 /** Lines of rows `from .. to` touching each other: a view of the head when they already do. */

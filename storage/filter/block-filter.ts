@@ -10,7 +10,7 @@
 import type { Labels } from '../../logql/labels.ts';
 import type { RowCondition } from '../../logql/plan/index.ts';
 import { FilterSet } from './filter-set.ts';
-import { encodeTextBits } from './text-encoder.ts';
+import { BITS_PER_LETTER_GRAM, encodeTextBits } from './text-encoder.ts';
 import { TextProbe } from './text-probe.ts';
 import { encodeValueBits, type ValueColumn, ValueProbe } from './value-bits.ts';
 
@@ -28,6 +28,12 @@ export function encodeFilter(lines: Uint8Array, metadata: readonly ValueColumn[]
   filter.set(values, HEADER_BYTES + text.length);
   filter.set(letters, HEADER_BYTES + text.length + values.length);
   return filter;
+}
+
+/** How many distinct pieces of four letters the lines have, about, by their filter: a measure of how many words. */
+export function letterGramsOf(filter: Uint8Array): number {
+  const { valuesEnds, ends } = new FilterSet(filter, [0, filter.length]);
+  return (8 * (ends[0]! - valuesEnds[0]!)) / BITS_PER_LETTER_GRAM;
 }
 
 /**

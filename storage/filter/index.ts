@@ -4,5 +4,6 @@ export {
   encodeFilter,
   type FilterSieve,
   type FilterTest,
+  letterGramsOf,
 } from './block-filter.ts';
 export { FilterSet } from './filter-set.ts';

@@ -17,7 +17,7 @@ import {
  * (half of the bits set) would let through one in a thousand, for 1.5 % more of the stored bytes.
  */
 const BITS_PER_GRAM = 1;
-const BITS_PER_LETTER_GRAM = 4;
+export const BITS_PER_LETTER_GRAM = 4;
 const MIN_BITS = 64;
 
 /** Up to here grams are listed, and not looked for among all hashes. */
