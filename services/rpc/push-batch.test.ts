@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { CorruptPushBatchError, decodePushBatch, encodePushBatch, openPushBatch } from './push-batch.ts';
 
 const LINES = Buffer.from('one,two');
@@ -67,6 +68,41 @@ test('streams may share columns, each with its own range of rows', () => {
     metaIndexes: columns.metaIndexes.slice(firstRow, firstRow + rowCount),
   }));
   assert.deepEqual(encodePushBatch('t', shared), encodePushBatch('t', own));
+});
+
+test('lines of any length and distance are copied whole, and nothing of what the memory held shows', () => {
+  const length = fc.oneof(fc.nat(40), fc.nat(1500), fc.constantFrom(31, 32, 33, 511, 512, 513));
+  const line = fc.tuple(length, fc.constantFrom(0, 0, 1, 17, 40));
+  fc.assert(
+    fc.property(fc.array(fc.array(line, { maxLength: 12 }), { maxLength: 5 }), (pushed) => {
+      let end = 0;
+      const places = pushed.map((rows) => rows.map(([bytes, gap]) => (end += bytes + gap) - bytes));
+      const source = Buffer.from(Uint8Array.from({ length: end }, (_, i) => 1 + ((i * 31) % 255)));
+      const streams = pushed.map((rows, i) => ({
+        labels: `{a="${i}"}`,
+        baseNs: 0n,
+        firstRow: 0,
+        rowCount: rows.length,
+        offsetsNs: Float64Array.from(rows.keys()),
+        source,
+        lineStarts: Uint32Array.from(places[i]!),
+        lineLengths: Uint32Array.from(rows, ([bytes]) => bytes),
+        metaIndexes: new Uint32Array(rows.length),
+        metaSetCount: 0,
+        metaEnds: new Uint32Array(0),
+        metaBytes: new Uint8Array(0),
+        ascending: true,
+      }));
+      const batch = encodePushBatch('t', streams, (bytes) => Buffer.alloc(bytes, 0xee));
+      decodePushBatch(batch).streams.forEach((stream, i) => {
+        const lines = streams[i]!.lineLengths;
+        const expected = places[i]!.map((start, row) => source.subarray(start, start + lines[row]!));
+        assert.ok(Buffer.concat(expected).equals(stream.lineBytes));
+      });
+      assert.ok(batch.equals(encodePushBatch('t', streams, (bytes) => Buffer.alloc(bytes))));
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('streams of a batch are looked at in any order, any number of times', () => {
