@@ -1,5 +1,5 @@
 import { crc32, constants as zlib, zstdCompressSync } from 'node:zlib';
-import { compareLabels, type Label, type Labels } from '../../logql/labels.ts';
+import { compareLabels, type Labels } from '../../logql/labels.ts';
 import { openBlock } from '../block/index.ts';
 import type { EncodedBlock } from '../block/types.ts';
 import { type Clock, systemClock } from '../host/clock.ts';
@@ -105,7 +105,7 @@ function boundsOf(series: readonly SegmentSeries[]): { minNs: bigint; maxNs: big
 
 function encodeFooter(tenant: string, series: readonly SegmentSeries[], filtersCrc: number): Uint8Array {
   const symbols = new SymbolTable(series);
-  const index = new Map<string, Map<string, number[]>>();
+  const index: PostingIndex = new Map();
   let pairs = 0;
   let blocks = 0;
   series.forEach((one, number) => {
@@ -162,50 +162,74 @@ function encodeFooter(tenant: string, series: readonly SegmentSeries[], filtersC
     out.nameSymbol[n] = symbols.numberOf(name);
     for (const [text, list] of [...byValue].sort(bySymbol)) {
       out.valueSymbol[value] = symbols.numberOf(text);
-      out.postings.set(list, posting);
-      posting += list.length;
+      if (typeof list === 'number') out.postings[posting++] = list;
+      else {
+        out.postings.set(list, posting);
+        posting += list.length;
+      }
       out.valuePostingStart[++value] = posting;
     }
     out.nameValueStart[n + 1] = value;
   });
   let symbolAt = 0;
-  symbols.sorted.forEach((bytes, s) => {
-    out.symbols.set(bytes, symbolAt);
-    out.symbolStart[s + 1] = symbolAt += bytes.length;
+  const { buffer, byteOffset, byteLength } = out.symbols;
+  const symbolBytes = Buffer.from(buffer, byteOffset, byteLength);
+  symbols.sorted.forEach((text, s) => {
+    out.symbolStart[s + 1] = symbolAt += symbolBytes.write(text, symbolAt);
   });
   out.tenant.set(tenantBytes);
   return new Uint8Array(memory);
 }
 
-function addPosting(index: Map<string, Map<string, number[]>>, name: string, value: string, series: number): void {
+/** By name and value the series; a single one, which is what most values of a label with many values have, costs no list. */
+type PostingIndex = Map<string, Map<string, number | number[]>>;
+
+function addPosting(index: PostingIndex, name: string, value: string, series: number): void {
   let byValue = index.get(name);
   if (!byValue) {
     byValue = new Map();
     index.set(name, byValue);
   }
   const list = byValue.get(value);
-  if (list) list.push(series);
-  else byValue.set(value, [series]);
+  if (list === undefined) byValue.set(value, series);
+  else if (typeof list === 'number') byValue.set(value, [list, series]);
+  else list.push(series);
 }
 
 /** Every distinct text of the labels, in order of UTF-8 bytes. */
 class SymbolTable {
-  readonly sorted: readonly Buffer[];
+  readonly sorted: readonly string[];
   readonly byteLength: number;
   readonly #numbers = new Map<string, number>();
 
   constructor(series: readonly { readonly labels: Labels }[]) {
-    const texts = new Set(series.flatMap(({ labels }) => labels.flatMap((label: Label) => [...label])));
-    const entries = [...texts].map((text) => ({ text, bytes: Buffer.from(text, 'utf8') }));
-    entries.sort((a, b) => a.bytes.compare(b.bytes));
-    entries.forEach(({ text }, number) => {
+    const texts = new Set<string>();
+    for (const { labels } of series) {
+      for (const [name, value] of labels) {
+        texts.add(name);
+        texts.add(value);
+      }
+    }
+    let units = 0;
+    let bytes = 0;
+    for (const text of texts) {
+      units += text.length;
+      bytes += Buffer.byteLength(text, 'utf8');
+    }
+    // Of ASCII alone, the order of units is that of bytes.
+    this.sorted = bytes === units ? [...texts].sort() : sortByBytes(texts);
+    this.byteLength = bytes;
+    this.sorted.forEach((text, number) => {
       this.#numbers.set(text, number);
     });
-    this.sorted = entries.map(({ bytes }) => bytes);
-    this.byteLength = this.sorted.reduce((sum, bytes) => sum + bytes.length, 0);
   }
 
   numberOf(text: string): number {
     return this.#numbers.get(text)!;
   }
+}
+
+function sortByBytes(texts: Iterable<string>): string[] {
+  const entries = Array.from(texts, (text) => ({ text, bytes: Buffer.from(text, 'utf8') }));
+  return entries.sort((a, b) => a.bytes.compare(b.bytes)).map(({ text }) => text);
 }
