@@ -155,7 +155,11 @@ export class LevelDetector {
     let level = NONE;
     if (looksLikeJson(source, start, end)) {
       if (this.#walk.find(source, start, end)) level = valueLevel(source, this.#walk.valueStart, this.#walk.valueEnd);
-    } else if (this.#hasEquals(source, start, end) && this.#scan.find(source, start, end)) {
+    } else if (
+      this.#hasEquals(source, start, end) &&
+      this.#scan.mayFind(source, this.#equals, end) &&
+      this.#scan.find(source, start, end)
+    ) {
       level = valueLevel(this.#scan.value, this.#scan.valueStart, this.#scan.valueEnd);
     }
     return level === NONE ? keywordLevel(source, this.#view, start, end) : level;

@@ -18,6 +18,8 @@ export class LogfmtScan {
   readonly #byLength: readonly (readonly Name[] | undefined)[];
   /** Bit n: a name of n bytes exists. Names of 31 and more share bit 31. */
   readonly #lengths: number;
+  /** By byte: whether a key that is one of the names may end with it. */
+  readonly #lastBytes: Uint8Array;
   /** What the value lies in, after `find` answered true: the line itself unless the value held escapes. */
   value: Uint8Array = new Uint8Array(0);
   valueStart = 0;
@@ -31,7 +33,19 @@ export class LogfmtScan {
       if (this.#names.indexOf(name) === rank) (byLength[bytes.length] ??= []).push({ bytes, rank });
     });
     this.#byLength = Array.from(byLength);
+    this.#lastBytes = lastBytes(this.#names);
     this.#lengths = byLength.reduce((bits, _, length) => bits | (1 << Math.min(31, length)), 0);
+  }
+
+  /**
+   * False when `find` would be. `at`: where the first `=` stands. Most lines that have one are not logfmt, and their words
+   * need not be looked at: what is found stands behind a `=`, and that behind a name.
+   */
+  mayFind(line: Uint8Array, at: number, end: number): boolean {
+    for (at = Math.max(1, at); at < end; at++) {
+      if (line[at] === EQUALS && this.#lastBytes[line[at - 1]!] !== 0) return true;
+    }
+    return false;
   }
 
   /** Whether one of the names is there with a value that is not empty. */
@@ -120,6 +134,13 @@ export class LogfmtScan {
 
 const text = (bytes: Uint8Array, start: number, end: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+
+/** Beyond ASCII there are other forms of the same letters. */
+function lastBytes(names: readonly string[]): Uint8Array {
+  const table = new Uint8Array(256).fill(1, 0x80);
+  for (const name of names) for (const form of [name, name.toUpperCase()]) table[Buffer.from(form).at(-1) ?? 0] = 1;
+  return table;
+}
 
 /** As Go's EqualFold compares: the Kelvin sign is a k, the long s an s. */
 const fold = (name: string): string => name.replaceAll('\u212a', 'k').replaceAll('\u017f', 's').toLowerCase();
