@@ -11,6 +11,7 @@ import {
   letterHashOf,
   lettersIn,
   MULTIPLIER,
+  scale,
 } from './text-bits.ts';
 
 export interface GramMarker {
@@ -19,6 +20,8 @@ export interface GramMarker {
   /** The same of grams of letters, at all offsets. */
   readonly letters: Uint8Array;
   mark(lines: Uint8Array): void;
+  /** Clears one of the two, and returns its hashes as an array of `bitsFor(how many there were)` bits. */
+  take(marks: Uint8Array, hashBits: number, bitsFor: (marked: number) => number): Uint8Array;
 }
 
 const CHUNK_WORDS = 4096;
@@ -60,6 +63,10 @@ class VectorMarker implements GramMarker {
       markRest(chunk, whole, length, this);
     }
   }
+
+  take(marks: Uint8Array, hashBits: number, bitsFor: (marked: number) => number): Uint8Array {
+    return this.#kernel.spread(hashBits, bitsFor(this.#kernel.collect(marks)));
+  }
 }
 
 /** Four bytes at a time, without anything of the processor's own. */
@@ -78,6 +85,14 @@ export class WordMarker implements GramMarker {
       markWords(this.#words, whole, this.text, this.letters);
       markRest(this.#chunk, 4 * whole, length, this);
     }
+  }
+
+  take(marks: Uint8Array, hashBits: number, bitsFor: (marked: number) => number): Uint8Array {
+    const fours = new Uint32Array(marks.buffer, marks.byteOffset, marks.length / 4);
+    const out = new Uint8Array(bitsFor(countMarks(fours)) / 8);
+    setBits(fours, out, hashBits);
+    marks.fill(0);
+    return out;
   }
 }
 
@@ -121,5 +136,33 @@ function markWords(from: Uint32Array, count: number, marks: Uint8Array, letterMa
     }
     word = next;
     letters = nextLetters;
+  }
+}
+
+/** `fours`: marks, four a number. */
+function countMarks(fours: Uint32Array): number {
+  let count = 0;
+  for (let from = 0; from < fours.length; from += 64) {
+    let sums = 0; // four of 64 marks each, side by side
+    for (let i = from; i < from + 64; i++) sums += fours[i]!;
+    count += (sums & 0xff) + ((sums >>> 8) & 0xff) + ((sums >>> 16) & 0xff) + (sums >>> 24);
+  }
+  return count;
+}
+
+/** Without branches: which hashes are marked cannot be foreseen. */
+function setBits(fours: Uint32Array, out: Uint8Array, hashBits: number): void {
+  const bits = 8 * out.length;
+  for (let i = 0; i < fours.length; i++) {
+    const four = fours[i]!;
+    if (four === 0) continue;
+    let bit = scale(4 * i, bits, hashBits);
+    out[bit >>> 3]! |= (four & 1) << (bit & 7);
+    bit = scale(4 * i + 1, bits, hashBits);
+    out[bit >>> 3]! |= ((four >>> 8) & 1) << (bit & 7);
+    bit = scale(4 * i + 2, bits, hashBits);
+    out[bit >>> 3]! |= ((four >>> 16) & 1) << (bit & 7);
+    bit = scale(4 * i + 3, bits, hashBits);
+    out[bit >>> 3]! |= (four >>> 24) << (bit & 7);
   }
 }
