@@ -9,6 +9,10 @@ const MAX_REMEMBERED = 1000;
 const FIRST_SLOTS = 256;
 const FIRST_BYTES = 4096;
 
+/** Of a slot, the lower ones; they bound the values of a table. */
+const NUMBER_BITS = 24;
+const NUMBERS = 2 ** NUMBER_BITS - 1;
+
 /**
  * Distinct values one behind the other, in the order of their hashes and, where those are equal, of their bytes: so lists of
  * them are joined in one pass, without a table.
@@ -54,13 +58,15 @@ export class ValueTable {
   #bytes = new Uint8Array(FIRST_BYTES);
   /** Where each value ends in `#bytes`. */
   #ends = new Uint32Array(FIRST_SLOTS);
+  /** `hashOf` each value; 0 for those with code units above 0xff. */
+  #hashes = new Uint32Array(FIRST_SLOTS);
   /**
-   * Pairs of a hash and 1 + a number, 0 for none; twice as many as there may be values. What misses the cache is dear, so
-   * that the hash stands where it is looked for. A pair's place is the upper bits of its hash, and all pairs stand in
-   * about the order of their hashes: values that come in this order find each what they need in the cache.
+   * 1 + a number, and in the bits above it the lowest of its hash; 0 for none. Twice as many as there may be values. What
+   * misses the cache is dear: so slots are small, and mostly tell by themselves whether a value is the one. Its place is the upper
+   * bits of its hash, so that all stand in about the order of their hashes.
    */
-  #slots = new Uint32Array(4 * FIRST_SLOTS);
-  /** By how much a hash is shifted to give the number of its pair. */
+  #slots = new Uint32Array(2 * FIRST_SLOTS);
+  /** By how much a hash is shifted to give its place. */
   #shift = 32 - Math.log2(2 * FIRST_SLOTS);
   /** Values with code units above 0xff, which take no bytes. */
   readonly #wide = new Map<string, number>();
@@ -113,15 +119,18 @@ export class ValueTable {
     const hash = hashOf(bytes, start, end);
     const slots = this.#slots;
     const mask = slots.length - 1;
-    let slot = (hash >>> this.#shift) << 1;
-    for (let found = slots[slot + 1]!; found !== 0; found = slots[slot + 1]!) {
-      if (slots[slot] === hash && this.#isAt(found - 1, bytes, start, end)) return found - 1;
-      slot = (slot + 2) & mask;
+    const mark = hash << NUMBER_BITS;
+    let slot = hash >>> this.#shift;
+    for (let found = slots[slot]!; found !== 0; found = slots[slot]!) {
+      if (((found ^ mark) & ~NUMBERS) === 0) {
+        const number = (found & NUMBERS) - 1;
+        if (this.#isAt(number, bytes, start, end)) return number;
+      }
+      slot = (slot + 1) & mask;
     }
-    const number = this.#push(place < 0 ? this.#append(bytes, start, end) : end);
-    slots[slot] = hash;
-    slots[slot + 1] = number + 1;
-    if (4 * this.length > slots.length) this.#growSlots();
+    const number = this.#push(place < 0 ? this.#append(bytes, start, end) : end, hash);
+    slots[slot] = mark | (number + 1);
+    if (2 * this.length > slots.length) this.#growSlots();
     return number;
   }
 
@@ -163,12 +172,12 @@ export class ValueTable {
     const count = this.length - this.#wide.size;
     const numbers = someUint32(count);
     const hashes = someUint32(count);
+    const own = this.#hashes;
     let firstFree = 0;
-    while (slots[firstFree + 1] !== 0) firstFree += 2;
+    while (slots[firstFree] !== 0) firstFree++;
     let length = 0;
-    const add = (slot: number): void => {
-      const hash = slots[slot]!;
-      const number = slots[slot + 1]! - 1;
+    const add = (number: number): void => {
+      const hash = own[number]!;
       // Between two free slots values stand in the order in which they were met.
       let at = length++;
       for (; at > 0; at--) {
@@ -180,11 +189,15 @@ export class ValueTable {
       hashes[at] = hash;
       numbers[at] = number;
     };
-    for (let slot = 0; slot < slots.length; slot += 2) {
-      if (slots[slot + 1] !== 0 && (slot >= firstFree || (slots[slot]! >>> shift) << 1 <= slot)) add(slot);
+    for (let slot = 0; slot < slots.length; slot++) {
+      const number = (slots[slot]! & NUMBERS) - 1;
+      if (number >= 0 && (slot >= firstFree || own[number]! >>> shift <= slot)) add(number);
     }
     // Those that found no place at the end stand at the beginning.
-    for (let slot = 0; slot < firstFree; slot += 2) if ((slots[slot]! >>> shift) << 1 > slot) add(slot);
+    for (let slot = 0; slot < firstFree; slot++) {
+      const number = (slots[slot]! & NUMBERS) - 1;
+      if (own[number]! >>> shift > slot) add(number);
+    }
     return { numbers, hashes };
   }
 
@@ -220,9 +233,11 @@ export class ValueTable {
   release(): void {
     giveBack(this.#bytes);
     giveBack(this.#ends);
+    giveBack(this.#hashes);
     giveBack(this.#slots);
     this.#bytes = new Uint8Array(0);
     this.#ends = new Uint32Array(0);
+    this.#hashes = new Uint32Array(0);
     this.#slots = new Uint32Array(0);
   }
 
@@ -243,22 +258,22 @@ export class ValueTable {
     return true;
   }
 
-  #push(end: number): number {
+  #push(end: number, hash: number): number {
     const number = this.length++;
     if (number === this.#ends.length) {
-      const ends = takeUint32(2 * number);
-      ends.set(this.#ends);
-      giveBack(this.#ends);
-      this.#ends = ends;
+      if (number > NUMBERS / 2) throw new RangeError('a table of values is full');
+      this.#ends = twiceAsLong(this.#ends);
+      this.#hashes = twiceAsLong(this.#hashes);
     }
     this.#ends[number] = end;
+    this.#hashes[number] = hash;
     return number;
   }
 
   #numberOfWide(text: string): number {
     const known = this.#wide.get(text);
     if (known !== undefined) return known;
-    const number = this.#push(this.#used);
+    const number = this.#push(this.#used, 0);
     this.#wide.set(text, number);
     this.#wideByNumber.set(number, text);
     return number;
@@ -266,16 +281,17 @@ export class ValueTable {
 
   #growSlots(): void {
     const old = this.#slots;
+    const hashes = this.#hashes;
     const length = 4 * old.length;
     const slots = takeUint32(length);
     const mask = slots.length - 1;
-    const shift = 33 - Math.log2(length);
-    for (let from = 0; from < old.length; from += 2) {
-      if (old[from + 1] === 0) continue;
-      let slot = (old[from]! >>> shift) << 1;
-      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
-      slots[slot] = old[from]!;
-      slots[slot + 1] = old[from + 1]!;
+    const shift = 32 - Math.log2(length);
+    for (let from = 0; from < old.length; from++) {
+      const found = old[from]!;
+      if (found === 0) continue;
+      let slot = hashes[(found & NUMBERS) - 1]! >>> shift;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = found;
     }
     giveBack(old);
     this.#slots = slots;
@@ -288,4 +304,11 @@ export class ValueTable {
     giveBack(this.#bytes);
     this.#bytes = bytes;
   }
+}
+
+function twiceAsLong(from: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const to = takeUint32(2 * from.length);
+  to.set(from);
+  giveBack(from);
+  return to;
 }

@@ -122,7 +122,15 @@ export class CellStore {
     const perGroup = this.#pagesPerGroup;
     const perPage = this.#pageCells;
     let length = 0;
-    for (let index = 0; index < groups.length; index++) {
+    // Of an instant query each group has one cell at most.
+    const isPlain = perGroup * perPage === 1;
+    for (let index = 0; isPlain && index < groups.length; index++) {
+      const cell = pages[groups[index]!]! - 1;
+      if (cell < 0 || counts[cell] === 0) continue;
+      groupIndexes[length] = index;
+      cells[length++] = cell;
+    }
+    for (let index = 0; !isPlain && index < groups.length; index++) {
       const from = groups[index]! * perGroup;
       for (let page = 0; page < perGroup; page++) {
         const first = pages[from + page]! - 1;

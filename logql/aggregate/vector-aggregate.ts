@@ -211,6 +211,8 @@ function hopeful(k: number, isTop: boolean, vector: InstantVector): number[] {
     const middle = typicalOf(values, left, length);
     /** Of those that are no worse, the first k by labels, ascending. */
     const first: number[] = [];
+    /** The others of those stand behind k. */
+    const early: number[] = [];
     for (let n = 0; n < length; n++) {
       const i = left[n]!;
       if (isTop ? values[i]! < middle : values[i]! > middle) continue;
@@ -219,13 +221,18 @@ function hopeful(k: number, isTop: boolean, vector: InstantVector): number[] {
       while (at > 0 && vector.compare(first[at - 1]!, i) > 0) at--;
       first.splice(at, 0, i);
       if (first.length > k) first.pop();
+      early.push(i);
     }
     const last = first.length === k ? first[k - 1]! : -1;
+    const isBefore = (i: number): boolean => last < 0 || vector.compare(i, last) <= 0;
+    for (const i of early) if (values[i] === middle && isBefore(i)) kept.push(i);
     let better = 0;
     for (let n = 0; n < length; n++) {
       const i = left[n]!;
-      if (isTop ? values[i]! > middle : values[i]! < middle) left[better++] = i;
-      else if (last < 0 || vector.compare(i, last) <= 0) kept.push(i);
+      const value = values[i]!;
+      if (value === middle) continue;
+      if (isTop ? value > middle : value < middle) left[better++] = i;
+      else if (isBefore(i)) kept.push(i);
     }
     length = better;
   }
