@@ -5,7 +5,7 @@ import { silentLogger } from '../../storage/host/logger.ts';
 import { BlockMemory } from './block-memory.ts';
 import { Cutter } from './cutter.ts';
 import { ingesterMetrics } from './metrics.ts';
-import type { Stream } from './stream.ts';
+import type { Cut, Stream } from './stream.ts';
 import { FakeClock } from './testdata/fixture.ts';
 
 const MB = 1 << 20;
@@ -46,4 +46,72 @@ test('more cuts are encoded at once when one of them has waited for long', async
   assert.equal(running.length, 2);
   await ended(2);
   await cutter.stop();
+});
+
+test('small cuts are encoded together, and one that fails holds up none of the others', async () => {
+  const clock = new FakeClock();
+  const memory = { headBytes: 5000, cutBytes: 0, encodedBytes: 0 };
+  let isBroken = true;
+  const asked: number[] = [];
+  const cutter = new Cutter({
+    encoder: {
+      encode: async (head) => {
+        const id = head as unknown as number;
+        asked.push(id);
+        if (id === 3 && isBroken) throw new Error('broken');
+        return [];
+      },
+    },
+    blocks: new BlockMemory(MB),
+    concurrency: 1,
+    maxBacklogBytes: 64 * MB,
+    memory,
+    metrics: ingesterMetrics(new Registry()),
+    clock,
+    logger: silentLogger,
+  });
+  const cuts = [1, 2, 3, 4, 5].map((id) => ({
+    memoryBytes: 1000,
+    heads: [{ pieces: () => id, release: () => {} }] as unknown,
+    blocks: null as unknown,
+  }));
+  for (const cut of cuts) cutter.cut({ cut: () => cut } as unknown as Stream);
+  assert.deepEqual(asked, []);
+  await cutter.whenEncoded(cuts[4] as unknown as Cut);
+  assert.deepEqual(asked, [1, 2, 3, 4, 5]);
+  assert.deepEqual(
+    cuts.map(({ blocks }) => blocks !== null),
+    [true, true, false, true, true],
+  );
+  assert.deepEqual(memory, { headBytes: 0, cutBytes: 1000, encodedBytes: 0 });
+
+  const last = cutter.whenEncoded(cuts[2] as unknown as Cut);
+  await clock.advance(1000);
+  assert.deepEqual(asked, [1, 2, 3, 4, 5, 3]);
+  isBroken = false;
+  await clock.advance(1000);
+  await last;
+  assert.deepEqual([asked.length, cuts[2]!.blocks], [7, []]);
+  assert.equal(memory.cutBytes, 0);
+  await cutter.stop();
+});
+
+test('stopping gives up what cannot be encoded', async () => {
+  const cutter = new Cutter({
+    encoder: { encode: () => Promise.reject(new Error('broken')) },
+    blocks: new BlockMemory(MB),
+    concurrency: 1,
+    maxBacklogBytes: 64 * MB,
+    memory: { headBytes: 0, cutBytes: 0, encodedBytes: 0 },
+    metrics: ingesterMetrics(new Registry()),
+    clock: new FakeClock(),
+    logger: silentLogger,
+  });
+  const cut = { memoryBytes: 1000, heads: [{ pieces: () => ({}), release: () => {} }], blocks: null };
+  cutter.cut({ cut: () => cut } as unknown as Stream);
+  const encoded = cutter.whenEncoded(cut as unknown as Cut);
+  await new Promise((resolve) => setImmediate(resolve));
+  await cutter.stop();
+  await encoded;
+  assert.equal(cut.blocks, null);
 });

@@ -30,6 +30,20 @@ const MAX_WAIT_MS = 2000;
 const MAX_CALM_MS = 500;
 /** Memory of cuts that may be encoded at once however many they are. */
 const SMALL_WORK_BYTES = 1 << 20;
+/** Cuts of less memory than this are encoded together, up to so many of up to so many bytes. */
+const SMALL_CUT_BYTES = 16 * 1024;
+const GROUP_CUTS = 64;
+const GROUP_BYTES = 256 * 1024;
+
+/** Cuts that are encoded together. A promise, a closure and a place in line for each of 100,000 would be much of a flush. */
+interface Group {
+  readonly cuts: Cut[];
+  bytes: number;
+  /** How often encoding has failed before. */
+  readonly failures: number;
+  /** Resolves once it is encoded, as far as that went well: what failed is in groups of its own by then. */
+  readonly done: PromiseWithResolvers<void>;
+}
 
 /** Cuts heads and has them encoded, a few at a time. Rows stay visible all along: a cut changes from heads to blocks in one step. */
 export class Cutter {
@@ -46,7 +60,9 @@ export class Cutter {
   /** In order; those before `#served` had their turn. Not shifted: a flush may bring 100,000, and each would move all. */
   #waiting: { readonly bytes: number; readonly sinceMs: number; readonly start: () => void }[] = [];
   #served = 0;
-  readonly #encoding = new Map<Cut, Promise<void>>();
+  /** Small cuts of this turn. */
+  #gathering: Group | null = null;
+  readonly #encoding = new Map<Cut, Group>();
   /** Memory of cuts that are not encoded yet. */
   #backlogBytes = 0;
   /** Told when there is room again. */
@@ -80,7 +96,31 @@ export class Cutter {
     this.#memory.cutBytes += cut.memoryBytes;
     this.#backlogBytes += cut.memoryBytes;
     this.#metrics.memoryChunks.inc();
-    this.#encoding.set(cut, this.#encode(cut, cut.memoryBytes));
+    if (cut.memoryBytes >= SMALL_CUT_BYTES) this.#encode(this.#add(cut, newGroup()));
+    else this.#gather(cut);
+  }
+
+  #gather(cut: Cut): void {
+    if (this.#gathering === null) {
+      this.#gathering = newGroup();
+      queueMicrotask(() => this.#sendGathered());
+    }
+    const { cuts, bytes } = this.#add(cut, this.#gathering);
+    if (cuts.length === GROUP_CUTS || bytes >= GROUP_BYTES) this.#sendGathered();
+  }
+
+  #sendGathered(): void {
+    const group = this.#gathering;
+    if (group === null) return; // sent before the turn was over
+    this.#gathering = null;
+    this.#encode(group);
+  }
+
+  #add(cut: Cut, group: Group): Group {
+    group.cuts.push(cut);
+    group.bytes += cut.memoryBytes;
+    this.#encoding.set(cut, group);
+    return group;
   }
 
   /**
@@ -98,7 +138,11 @@ export class Cutter {
 
   /** Resolves once the cut has its blocks, or the cutter is stopped. */
   async whenEncoded(cut: Cut): Promise<void> {
-    await this.#encoding.get(cut);
+    for (;;) {
+      const group = this.#encoding.get(cut);
+      if (group === undefined) return;
+      await group.done.promise;
+    }
   }
 
   /** The cut is in the object store and no longer in its stream. */
@@ -111,43 +155,72 @@ export class Cutter {
   /** Waits for what is under way; nothing is tried again. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the ingester stops'));
-    await Promise.all(this.#encoding.values());
+    while (this.#encoding.size > 0) {
+      await Promise.all([...new Set(this.#encoding.values())].map(({ done }) => done.promise));
+    }
   }
 
-  async #encode(cut: Cut, bytes: number): Promise<void> {
+  #encode(group: Group): void {
+    this.#encodeGroup(group).then(group.done.resolve, group.done.reject);
+  }
+
+  async #encodeGroup({ cuts, bytes, failures }: Group): Promise<void> {
     if (this.#mayStart(bytes)) this.#started(bytes);
     else await new Promise<void>((start) => this.#waiting.push({ bytes, sinceMs: this.#clock.nowMs(), start }));
-    try {
-      for (let failures = 0; ; failures++) {
-        try {
-          const started = performance.now();
-          const heads = cut.heads!;
-          const encoded = heads.length === 1 ? this.#encoder.encode(heads[0]!.pieces()) : this.#encodeAll(heads);
-          const blocks = (await encoded).map((block) => this.#blocks.keep(block));
-          this.#metrics.encodeTime.observe((performance.now() - started) / 1000);
-          const encodedBytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
-          this.#memory.cutBytes += encodedBytes - cut.memoryBytes;
-          this.#memory.encodedBytes += encodedBytes;
-          cut.memoryBytes = encodedBytes;
-          cut.blocks = blocks;
-          for (const head of cut.heads!) head.release();
-          cut.heads = null;
-          return;
-        } catch (error: unknown) {
-          if (this.#stopping.signal.aborted) return; // the rows are in the log
-          if (failures === 0) this.#logger.error('rows cannot be encoded; trying again', { err: error });
-          try {
-            await this.#clock.sleep(RETRY_MS, this.#stopping.signal);
-          } catch {
-            return; // stopped while waiting
-          }
-        }
+    const started = performance.now();
+    const results = await Promise.allSettled(cuts.map((cut) => this.#blocksOf(cut.heads!)));
+    const seconds = (performance.now() - started) / 1000;
+    const failed: Cut[] = [];
+    let error: unknown = null;
+    for (let i = 0; i < cuts.length; i++) {
+      const result = results[i]!;
+      try {
+        if (result.status === 'rejected') throw result.reason;
+        this.#encoded(cuts[i]!, result.value, seconds);
+      } catch (reason: unknown) {
+        error = reason;
+        failed.push(cuts[i]!);
       }
-    } finally {
-      this.#encoding.delete(cut);
-      this.#relieve(bytes);
-      this.#finished(bytes);
     }
+    for (const cut of cuts) this.#encoding.delete(cut);
+    if (failed.length > 0 && !this.#stopping.signal.aborted) {
+      if (failures === 0) this.#logger.error('rows cannot be encoded; trying again', { err: error });
+      // One by one: what fails must not hold up what does not.
+      for (const cut of failed) {
+        this.#backlogBytes += cut.memoryBytes;
+        void this.#encodeAgain(this.#add(cut, newGroup(failures + 1)));
+      }
+    }
+    this.#relieve(bytes);
+    this.#finished(bytes);
+  }
+
+  async #encodeAgain(group: Group): Promise<void> {
+    try {
+      await this.#clock.sleep(RETRY_MS, this.#stopping.signal);
+    } catch {
+      for (const cut of group.cuts) this.#encoding.delete(cut); // stopped while waiting; the rows are in the log
+      group.done.resolve();
+      return;
+    }
+    this.#encode(group);
+  }
+
+  #encoded(cut: Cut, encoded: readonly EncodedBlock[], seconds: number): void {
+    const blocks = encoded.map((block) => this.#blocks.keep(block));
+    this.#metrics.encodeTime.observe(seconds);
+    let bytes = 0;
+    for (const block of blocks) bytes += block.bytes.length;
+    this.#memory.cutBytes += bytes - cut.memoryBytes;
+    this.#memory.encodedBytes += bytes;
+    cut.memoryBytes = bytes;
+    cut.blocks = blocks;
+    for (const head of cut.heads!) head.release();
+    cut.heads = null;
+  }
+
+  async #blocksOf(heads: readonly Head[]): Promise<EncodedBlock[]> {
+    return heads.length === 1 ? this.#encoder.encode(heads[0]!.pieces()) : this.#encodeAll(heads);
   }
 
   /** Rejects once no head is read any more: the next attempt may end, and give the memory back, before this one's rest. */
@@ -194,3 +267,5 @@ export class Cutter {
     this.#served = 0;
   }
 }
+
+const newGroup = (failures = 0): Group => ({ cuts: [], bytes: 0, failures, done: Promise.withResolvers() });
