@@ -10,6 +10,9 @@ import { remoteCacheOf } from './cache-part.ts';
 import type { Host } from './host.ts';
 import type { RingPart } from './ring-part.ts';
 
+/** Footers and filters that are read before anybody asks: of about 3 GB of lines. */
+const READ_AHEAD_BYTES = 32 * 1024 * 1024;
+
 /** Where stored rows lie, what is known of them, and the threads that read and write them. */
 export interface StoragePart {
   readonly config: ObjectStoreConfig;
@@ -57,6 +60,7 @@ export async function keepCatalog(
 ): Promise<CatalogKeeper | undefined> {
   if (!ring.isCluster) {
     await catalog.load();
+    readAhead(host, catalog);
     return undefined;
   }
   const keeper = new CatalogKeeper({
@@ -69,6 +73,19 @@ export async function keepCatalog(
   await keeper.start();
   host.onStop('catalog', () => keeper.stop());
   return keeper;
+}
+
+/** While nobody asks yet. A query that comes before its end reads what it needs itself. */
+function readAhead(host: Host, catalog: SegmentCatalog): void {
+  const stopping = new AbortController();
+  const logger = host.logger('store');
+  const done = catalog
+    .readAhead(READ_AHEAD_BYTES, stopping.signal)
+    .catch((err: unknown) => logger.warn('what is stored cannot be read ahead; queries will try again', { err }));
+  host.onStop('reading ahead', () => {
+    stopping.abort();
+    return done;
+  });
 }
 
 /** Each ingester that the ring knows of, under another text once it has started again: what it named before is gone. */

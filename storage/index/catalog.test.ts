@@ -295,6 +295,38 @@ describe('SegmentCatalog', () => {
     assert.equal(catalog.footerReads, 2);
   });
 
+  it('reads footers and filters ahead, the newest first, up to a bound and until it is told to stop', async () => {
+    const text = (seed: number) => createHash('sha512').update(`${seed}`).digest('hex');
+    const objects = freshStore();
+    const keys: string[] = [];
+    for (let s = 0; s < 4; s++) {
+      const rows = Array.from({ length: 100 }, (_, i) => ({ ns: BigInt(s * 1000 + i), line: text(s * 1000 + i) }));
+      keys.push(await store(objects, 't', { labels: [['app', 'a']], blocks: encodeBlocks(headOf(rows)) }));
+    }
+    const never = new AbortController().signal;
+    const all = await loaded(objects);
+    await all.readAhead(2 ** 24, never);
+    const { footerReads, filterBytes } = all;
+    assert.equal(footerReads, 4);
+    const condition: RowCondition = { kind: 'text', bytes: text(1005).slice(0, 40) };
+    const found = await all.select({ tenant: 't', matchers: [], ...ever, condition });
+    assert.deepEqual(
+      found.flatMap(({ blocks }) => blocks.map(({ segmentKey }) => segmentKey)),
+      [keys[1]],
+    );
+    assert.deepEqual([all.footerReads, all.filterBytes], [footerReads, filterBytes]);
+
+    const some = await loaded(objects);
+    await some.readAhead(1, never);
+    assert.equal(some.footerReads, 1);
+    await some.footer(keys[3]!);
+    assert.equal(some.footerReads, 1);
+
+    const none = await loaded(objects);
+    await none.readAhead(2 ** 24, AbortSignal.abort());
+    assert.deepEqual([none.footerReads, none.filterBytes], [0, 0]);
+  });
+
   it('keeps no more footers than its memory allows', async () => {
     const objects = freshStore();
     for (let i = 0; i < 20; i++) await store(objects, 't', series({ app: `a${i}` }, 1n));

@@ -254,6 +254,22 @@ export class SegmentCatalog {
     return this.#footers.peek(key) ?? (await this.#loadFooter(key));
   }
 
+  /**
+   * Reads footers and filters of the newest segments, one after the other, until all that is kept of them takes `maxBytes`:
+   * what a first query would have to wait for. Throws ObjectStoreError.
+   */
+  async readAhead(maxBytes: number, signal: AbortSignal): Promise<void> {
+    const segments = this.tenants().flatMap((tenant) => this.segments(tenant));
+    segments.sort((a, b) => (a.maxNs > b.maxNs ? -1 : a.maxNs < b.maxNs ? 1 : 0));
+    for (const { key } of segments) {
+      if (signal.aborted || this.footerBytes + this.filterBytes >= maxBytes) return;
+      if (!this.#segments.has(key)) continue; // replaced meanwhile
+      const footer = await this.footer(key);
+      const isFiltered = footer !== null && footer.filters.length > 0 && !this.#badFilters.has(key);
+      if (isFiltered && this.#filters.peek(key) === undefined) await this.#readFilters(footer);
+    }
+  }
+
   get segmentCount(): number {
     return this.#segments.size;
   }
@@ -329,7 +345,11 @@ export class SegmentCatalog {
     const numbers = this.#numbersFor(footer);
     const count = footer.blocksOfAll(matching, bounds, numbers);
     for (let n = 0; n < count; n++) bytes += footer.lengthOf(numbers[n]!);
-    if (length > bytes * WORTHWHILE_SHARE) return null;
+    return length > bytes * WORTHWHILE_SHARE ? null : this.#readFilters(footer);
+  }
+
+  /** Null when they are damaged or gone. */
+  async #readFilters(footer: SegmentFooter): Promise<FilterSet | null> {
     try {
       return await this.#filters.load(footer);
     } catch (error: unknown) {
