@@ -32,7 +32,7 @@ export const defaultBlockLimits: BlockLimits = { maxRows: 16_384, maxLineBytes: 
 
 /** Of lines that may be worth more work: less than this is compressed too seldom, and often of few words. */
 const MIN_WORTH_MORE_BYTES = 64 * 1024;
-const MAX_LETTER_GRAMS = 384;
+const MAX_LETTER_GRAMS = 192;
 
 const NO_NAME = new Uint8Array(0);
 

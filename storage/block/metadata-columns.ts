@@ -105,6 +105,19 @@ function sameBytes(bytes: Uint8Array, startA: number, endA: number, startB: numb
   return true;
 }
 
+/** A length of several bytes, and where it ends. */
+function lengthAt(sets: Uint8Array, at: number, end: number): [length: number, at: number] {
+  let length = 0;
+  let factor = 1;
+  for (;;) {
+    const byte = sets[at++];
+    if (byte === undefined || at > end || factor > 2 ** 28) throw new RangeError('metadata set: bad length');
+    length += (byte & 0x7f) * factor;
+    if (byte < 0x80) return [length, at];
+    factor *= 128;
+  }
+}
+
 export interface MetadataColumns {
   /** Ascending by name. */
   readonly columns: readonly RawMetadataColumn[];
@@ -163,28 +176,22 @@ export class MetadataCollector {
     const sets = this.#sets;
     const end = metaEnds[set - 1]!;
     let at = set > 1 ? metaEnds[set - 2]! : 0;
-    const uvarint = (): number => {
-      let value = 0;
-      let factor = 1;
-      for (;;) {
-        const byte = sets[at++];
-        if (byte === undefined || at > end || factor > 2 ** 28) throw new RangeError('metadata set: bad length');
-        value += (byte & 0x7f) * factor;
-        if (byte < 0x80) break;
-        factor *= 128;
-      }
-      if (at + value > end) throw new RangeError('metadata set: cut short');
-      return value;
-    };
     const start = this.#decodedLength;
     let bytes = 0;
     let pairs = 0;
     let to = start + 2;
     while (at < end) {
-      const nameLength = uvarint();
+      // Nearly all lengths are of one byte.
+      let nameLength = sets[at]!;
+      if (nameLength < 0x80) at++;
+      else [nameLength, at] = lengthAt(sets, at, end);
+      if (at + nameLength >= end) throw new RangeError('metadata set: cut short');
       const column = this.#columnAt(pairs, at, nameLength);
       at += nameLength;
-      const valueLength = uvarint();
+      let valueLength = sets[at]!;
+      if (valueLength < 0x80) at++;
+      else [valueLength, at] = lengthAt(sets, at, end);
+      if (at + valueLength > end) throw new RangeError('metadata set: cut short');
       const known = this.#columns[column]!;
       if (to + 2 > this.#decoded.length) this.#decoded = doubled(this.#decoded);
       this.#decoded[to++] = column;
