@@ -1,7 +1,7 @@
 import type { SecureContextOptions } from 'node:tls';
 import { AccessControl, namesOf, readTls, readUsers, WatchedFiles } from '../access/index.ts';
 import type { Config } from '../config/index.ts';
-import { channelSecurity, type GrpcClientTls } from '../rpc/grpc-client-tls.ts';
+import type { GrpcClientTls } from '../rpc/grpc-client-tls.ts';
 import type { Host } from './host.ts';
 
 /** Users and tokens, where they are configured; the file is read again when it changes. */
@@ -42,6 +42,7 @@ export async function startClientTls(
   onChange: (tls: GrpcClientTls) => void,
 ): Promise<GrpcClientTls | undefined> {
   if (!settings.tls_enabled) return undefined;
+  const { channelSecurity } = await import('../rpc/grpc-client-tls.ts'); // gRPC weighs some MB
   const files = { ca: settings.tls_ca_path, cert: settings.tls_cert_path, key: settings.tls_key_path };
   const given = Object.entries(files).filter(([, file]) => file !== '');
   const watched = await watch(

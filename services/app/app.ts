@@ -12,7 +12,7 @@ import { rulerRoutes } from '../ruler/index.ts';
 import { deleteRequestsOf, loadCompactor } from './compactor-part.ts';
 import { followDeletes } from './deletes-part.ts';
 import { distributorOf } from './distributor-part.ts';
-import { type FrontendPart, frontendPart, localFrontendRoutes, startQuerierWorker } from './frontend-part.ts';
+import type { FrontendPart } from './frontend-part.ts';
 import type { Host } from './host.ts';
 import { IngesterPart } from './ingester-part.ts';
 import { connectIngesters } from './ingesters-part.ts';
@@ -124,7 +124,7 @@ export class App {
     // One process answers queries itself: parts would only cost it.
     const frontend =
       runs('query-frontend') && ring.isCluster
-        ? await frontendPart(
+        ? await (await importFrontend()).frontendPart(
             host,
             recent,
             keeper || !host.config.compactor.retention_enabled ? deletes : await followDeletes(host),
@@ -133,7 +133,9 @@ export class App {
     this.#frontend = frontend;
     const queryRoutes =
       frontend?.routes ??
-      (querier && (keepsResults && !ring.isCluster ? await localFrontendRoutes(host, querier) : querier.routes));
+      (querier && keepsResults && !ring.isCluster
+        ? await (await importFrontend()).localFrontendRoutes(host, querier)
+        : querier?.routes);
     const compactor =
       runs('compactor') && storage && requests
         ? await loadCompactor(host, storage, requests, ring, clients)
@@ -151,13 +153,13 @@ export class App {
       sockets: frontend?.sockets ?? querier?.sockets() ?? [],
       distributor,
       // They ask no users: only other processes of the installation are to reach them.
-      services: [...(ingester && ring.isCluster ? [ingester.service] : []), ...(frontend?.services ?? [])],
+      services: [...(ingester && ring.isCluster ? [await ingester.service()] : []), ...(frontend?.services ?? [])],
     });
     const { grpc, grpcPort } = server;
     if (ingester) await this.#joinAsIngester(host, ring, ingester, grpcPort);
     if (frontend) host.onStop('query frontend', frontend.stop);
     host.onStop('http', server.stopHttp);
-    if (querier && ring.isCluster) await startQuerierWorker(host, ring, querier);
+    if (querier && ring.isCluster) await (await importFrontend()).startQuerierWorker(host, ring, querier);
     compactor?.start();
     for (const service of ['distributor', 'query-frontend', 'compactor'] as const) {
       if (!runs(service)) continue;
@@ -272,6 +274,9 @@ export class App {
     );
   }
 }
+
+/** With gRPC, which weighs some MB: not for processes without a query frontend. */
+const importFrontend = () => import('./frontend-part.ts');
 
 const rulesDirectoryOf = (config: Config): string | null => config.common.storage.filesystem.rules_directory || null;
 

@@ -6,7 +6,7 @@ import { type IngesterControl, ingesterRoutes, type Route } from '../http/index.
 import { defaultIngesterConfig, Ingester, type IngesterConfig, type IngesterOptions } from '../ingester/index.ts';
 import { type PatternConfig, PatternIngester } from '../patterns/index.ts';
 import type { Registration } from '../ring/index.ts';
-import { IngesterService } from '../rpc/ingester-service.ts';
+import type { GrpcService } from '../rpc/grpc-server.ts';
 import { CatalogSink } from '../segment-sink.ts';
 import { ShutdownMarker } from '../shutdown-marker.ts';
 import type { Host } from './host.ts';
@@ -28,8 +28,6 @@ export class IngesterPart {
   readonly ingester: Ingester;
   /** Null when patterns are not looked for. */
   readonly patterns: PatternIngester | null;
-  /** For the other processes of the installation. */
-  readonly service: IngesterService;
   readonly #host: Host;
   readonly #members: IngesterPartOptions['members'];
   readonly #sink: CatalogSink;
@@ -71,13 +69,18 @@ export class IngesterPart {
       registry,
       ...(patterns && { onTaken: (tenant, batch) => patterns.push(tenant, batch) }),
     });
+  }
+
+  /** For the other processes of the installation. */
+  async service(): Promise<GrpcService> {
+    const { IngesterService } = await import('../rpc/ingester-service.ts'); // it weighs some MB
     const { ingester } = this;
-    this.service = new IngesterService({
+    return new IngesterService({
       client: ingester,
-      patterns,
+      patterns: this.patterns,
       published: (tenant) => this.#sink.published(tenant),
       isReadable: () => ingester.isReadable && this.#latest?.isNamed !== false,
-      logger: host.logger('ingester'),
+      logger: this.#host.logger('ingester'),
     });
   }
 

@@ -6,7 +6,6 @@ import { IngesterSet, onlyIngester } from '../querier/ingester-set.ts';
 import { RingPatterns } from '../querier/ring-patterns.ts';
 import type { MemberStatus, Membership } from '../ring/index.ts';
 import type { IngesterClient } from '../rpc/ingester.ts';
-import { IngesterPool } from '../rpc/ingester-pool.ts';
 import type { PatternClient } from '../rpc/patterns.ts';
 import type { RecentRows } from '../rpc/recent-rows.ts';
 import type { RemoteIngester } from '../rpc/remote-ingester.ts';
@@ -40,6 +39,7 @@ export async function connectIngesters(
       patterns: (own) => own,
     };
   }
+  const { IngesterPool } = await import('../rpc/ingester-pool.ts'); // with gRPC, which weighs some MB
   const membership = ring.members.ingester;
   const { remote_timeout, pool_config, grpc_client_config: grpc } = config.ingester_client;
   const tls = await startClientTls(host, grpc, (changed) => pool.replaceTls(changed));

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { silentLogger } from '../../storage/host/logger.ts';
@@ -6,19 +8,23 @@ import { GrpcServer } from './grpc-server.ts';
 
 const pushed: { orgId: string; message: string }[] = [];
 const calls: string[] = [];
-const server = new GrpcServer({
+const options = {
   address: '127.0.0.1',
   port: 0,
   maxReceiveBytes: 1000,
   maxSendBytes: 1000,
   maxConcurrentStreams: 10,
+  onCall: () => {},
+  logger: silentLogger,
+};
+const server = new GrpcServer({
+  ...options,
   push: async (orgId, message) => {
     if (orgId === '') throw Object.assign(new Error('no org id\n'), { status: 401 });
     if (orgId === 'broken') throw new Error('a secret');
     pushed.push({ orgId, message: message.toString() });
   },
   onCall: (method, code) => calls.push(`${method} ${code}`),
-  logger: silentLogger,
 });
 let client: Client;
 
@@ -81,4 +87,49 @@ test('health says whether the server serves, and a watch hears of the change', a
   assert.deepEqual([...(await check())], [8, 1]);
   watch.cancel();
   await assert.rejects(ask('/grpc.health.v1.Health/Check', Buffer.from([10, 1, 120])), failsWith(5, /unknown service/));
+});
+
+test('what clients send before anybody can speak gRPC is not lost', async () => {
+  const sizes: number[] = [];
+  const other = new GrpcServer({
+    ...options,
+    maxReceiveBytes: 2_000_000,
+    push: async (_, message) => void sizes.push(message.length),
+  });
+  const port = await other.start();
+  const clients = Array.from({ length: 3 }, () => new Client(`127.0.0.1:${port}`, credentials.createInsecure()));
+  const push = (from: Client, index: number) => {
+    const message = Buffer.alloc(1_000_000 + index);
+    return new Promise<void>((resolve, reject) => {
+      from.makeUnaryRequest('/logproto.Pusher/Push', same, same, message, (error) =>
+        error ? reject(error) : resolve(),
+      );
+    });
+  };
+  await Promise.all(clients.map(push));
+  assert.deepEqual(sizes.sort(), [1_000_000, 1_000_001, 1_000_002]);
+  for (const one of clients) one.close();
+  await other.stop(AbortSignal.timeout(10_000));
+});
+
+test('a stop that may not wait cuts off connections on which nothing was called, whatever is loaded by then', async () => {
+  const other = new GrpcServer(options);
+  const port = await other.start();
+  const silent = connect(port, '127.0.0.1');
+  await once(silent, 'connect');
+  const gone = connect(port, '127.0.0.1');
+  await once(gone, 'connect');
+  gone.resetAndDestroy();
+  const ended = once(silent.resume(), 'close');
+  await other.stop(AbortSignal.abort());
+  await ended;
+});
+
+test('an occupied port is told at the start', async () => {
+  const first = new GrpcServer(options);
+  const port = await first.start();
+  const second = new GrpcServer({ ...options, port });
+  await assert.rejects(second.start(), { code: 'EADDRINUSE' });
+  await second.stop(AbortSignal.abort());
+  await first.stop(AbortSignal.abort());
 });

@@ -1,15 +1,10 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import {
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceDefinition,
-  type sendUnaryData,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Logger } from '../../storage/host/logger.ts';
-import { GrpcHealth, type ServingStatus } from './grpc-health.ts';
+import type { ServingStatus } from './grpc-health.ts';
+import type { GrpcProtocol } from './grpc-protocol.ts';
 
 export interface GrpcServerOptions {
   readonly address: string;
@@ -47,136 +42,95 @@ export interface GrpcTls {
   readonly verifyClients: boolean;
 }
 
-const PUSH = '/logproto.Pusher/Push';
-const NOTHING = Buffer.alloc(0);
-
-/** gRPC for clients, `logproto.Pusher` and `grpc.health.v1.Health`, and for the other processes. */
+/**
+ * Listens for gRPC. The library is loaded with the first connection, since many a process never has one; and at the start
+ * where other processes are to call, or where certificates are to be tried.
+ */
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
-  readonly #server: Server;
-  readonly #tls: ReplaceableCredentials | undefined;
-  readonly #health: GrpcHealth;
-  readonly #services: readonly GrpcService[];
+  readonly #listener = createServer((socket) => this.#accept(socket));
+  readonly #sockets = new Set<Socket>();
+  #context: SecureContextOptions | undefined;
+  #status: ServingStatus = 'NOT_SERVING';
+  #protocol: GrpcProtocol | null = null;
+  #loading: Promise<GrpcProtocol> | null = null;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
-    this.#tls = options.tls && new ReplaceableCredentials(options.tls);
-    this.#server = new Server({
-      'grpc.max_receive_message_length': options.maxReceiveBytes,
-      'grpc.max_send_message_length': options.maxSendBytes,
-      ...(options.maxConcurrentStreams > 0 && { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
-    });
-    const { push } = options;
-    if (push !== undefined) {
-      const Push: Pusher = (call, callback) => this.#push(push, call, callback);
-      this.#server.addService(pusherDefinition, { Push } satisfies UntypedServiceImplementation);
-    }
-    this.#services = options.services ?? [];
-    for (const { definition, implementation } of this.#services) this.#server.addService(definition, implementation);
-    this.#health = new GrpcHealth([
-      ...(push === undefined ? [] : ['logproto.Pusher']),
-      ...this.#services.map(({ name }) => name),
-    ]);
-    this.#server.addService(this.#health.definition, this.#health.implementation);
+    this.#context = options.tls?.context;
   }
 
   /** Resolves with the port once connections are taken. */
-  start(): Promise<number> {
-    const { address, port } = this.#options;
-    const host = address === '' ? '0.0.0.0' : address.includes(':') ? `[${address}]` : address;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${host}:${port}`, this.#tls ?? ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+  async start(): Promise<number> {
+    const { address, port, services = [], tls } = this.#options;
+    if (services.length > 0 || tls !== undefined) await this.#load();
+    this.#listener.listen({ host: address === '' ? '0.0.0.0' : address, port });
+    await once(this.#listener, 'listening'); // rejects where there is an error instead
+    return (this.#listener.address() as AddressInfo).port;
   }
 
   /** New connections are made with this certificate. Only where there is one already. */
   replaceCertificate(context: SecureContextOptions): void {
-    this.#tls?.replace(context);
+    this.#context = context;
+    this.#protocol?.replaceCertificate(context);
   }
 
   setStatus(next: ServingStatus): void {
-    this.#health.set(next);
+    this.#status = next;
+    this.#protocol?.setStatus(next);
   }
 
   /** Waits for running calls until `deadline` is aborted, then cuts them off. */
   async stop(deadline: AbortSignal): Promise<void> {
-    this.#health.set('NOT_SERVING');
-    this.#health.endWatches();
-    for (const service of this.#services) service.endStreams?.();
-    const force = (): void => this.#server.forceShutdown();
-    await new Promise<void>((resolve) => {
-      // An error here says that the server was not running: nothing is left to wait for.
-      this.#server.tryShutdown(() => resolve());
-      if (deadline.aborted) force();
-      else deadline.addEventListener('abort', force, { once: true });
-    });
-    deadline.removeEventListener('abort', force);
+    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    const cutOff = (): void => {
+      for (const socket of this.#sockets) socket.destroy();
+    };
+    if (this.#protocol === null) cutOff();
+    await this.#protocol?.stop(deadline);
+    // The last answers are still being sent.
+    if (deadline.aborted) cutOff();
+    else deadline.addEventListener('abort', cutOff, { once: true });
+    await closed;
+    deadline.removeEventListener('abort', cutOff);
   }
 
-  #push(
-    push: NonNullable<GrpcServerOptions['push']>,
-    call: ServerUnaryCall<Buffer, Buffer>,
-    callback: sendUnaryData<Buffer>,
-  ): void {
-    const started = performance.now();
-    const abort = new AbortController();
-    call.on('cancelled', () => abort.abort(new Error('the call was cancelled by the client')));
-    const orgId = String(call.metadata.get('x-scope-orgid')[0] ?? '');
-    const finish = (code: string): void => this.#options.onCall(PUSH, code, (performance.now() - started) / 1000);
-    const authorization = String(call.metadata.get('authorization')[0] ?? '');
-    push(orgId, call.request, abort.signal, authorization).then(
-      () => {
-        finish('success');
-        callback(null, NOTHING);
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (this.#protocol === null) void this.#acceptLater(socket);
+    else this.#protocol.take(socket);
+  }
+
+  /** What the client sends meanwhile waits in the socket. */
+  async #acceptLater(socket: Socket): Promise<void> {
+    const ignore = (): void => {}; // who hangs up this soon has asked nothing
+    socket.on('error', ignore);
+    try {
+      const protocol = await this.#load();
+      if (!socket.destroyed) protocol.take(socket);
+    } catch (error: unknown) {
+      this.#options.logger.error('gRPC cannot be spoken', { err: error });
+      socket.destroy();
+    } finally {
+      socket.removeListener('error', ignore);
+    }
+  }
+
+  #load(): Promise<GrpcProtocol> {
+    this.#loading ??= import('./grpc-protocol.ts').then(
+      ({ GrpcProtocol }) => {
+        const { tls } = this.#options;
+        const protocol = new GrpcProtocol({ ...this.#options, tls: tls && { ...tls, context: this.#context! } });
+        protocol.setStatus(this.#status);
+        this.#protocol = protocol;
+        return protocol;
       },
       (error: unknown) => {
-        const answer = toGrpcStatus(error);
-        if (answer.code === status.INTERNAL) this.#options.logger.error('push over gRPC failed', { err: error });
-        finish(String(answer.code));
-        callback(answer);
+        this.#loading = null; // the next connection tries again
+        throw error;
       },
     );
+    return this.#loading;
   }
 }
-
-type Pusher = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void;
-
-/** TLS with a certificate that can change while the server runs. */
-class ReplaceableCredentials extends ServerCredentials {
-  constructor({ context, verifyClients }: GrpcTls) {
-    super({ requestCert: verifyClients, rejectUnauthorized: verifyClients }, context);
-  }
-
-  replace(context: SecureContextOptions): void {
-    this.updateSecureContextOptions(context);
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
-}
-
-/** Loki puts the HTTP status into gRPC's code, and its clients read it from there. */
-function toGrpcStatus(error: unknown): { code: number; details: string } {
-  if (error instanceof Error && 'status' in error && typeof error.status === 'number') {
-    return { code: error.status, details: error.message.trimEnd() };
-  }
-  return { code: status.INTERNAL, details: 'internal server error, see the log of the server' };
-}
-
-/** Messages stay bytes: the distributor reads them where they lie. */
-const asBytes = (bytes: Buffer): Buffer => bytes;
-const pusherDefinition: ServiceDefinition = {
-  Push: {
-    path: PUSH,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asBytes,
-    requestDeserialize: asBytes,
-    responseSerialize: asBytes,
-    responseDeserialize: asBytes,
-  },
-};

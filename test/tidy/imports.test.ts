@@ -77,27 +77,35 @@ test('heavy libraries are imported in one folder each', () => {
   assert.deepEqual(bad, []);
 });
 
-test('a worker thread loads no grammar, and what reads blocks only with the first query', () => {
-  const loaded = (entry: string): Set<string> => {
-    const seen = new Set([entry]);
-    for (const path of seen) {
-      if (!path.endsWith('.ts')) continue; // a package
-      for (const name of loadedImportsOf(readSource(path))) {
-        seen.add(name.startsWith('.') ? join(dirname(path), name) : name);
-      }
+/** What is in memory once a file was imported: files, and names of packages. */
+function loaded(entry: string): Set<string> {
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    if (!path.endsWith('.ts')) continue; // a package
+    for (const name of loadedImportsOf(readSource(path))) {
+      seen.add(name.startsWith('.') ? join(dirname(path), name) : name);
     }
-    return seen;
-  };
+  }
+  return seen;
+}
+const tooMuch = (modules: Set<string>, pattern: RegExp) => [...modules].filter((name) => pattern.test(name));
+
+test('a worker thread loads no grammar, and what reads blocks only with the first query', () => {
   const encoding = loaded('storage/scan/worker.ts');
   assert.ok(encoding.has('storage/filter/index.ts'));
   const reading = loaded('storage/scan/read-jobs.ts');
   assert.ok(reading.has('storage/scan/metric-scan.ts'));
-  const tooMuch = (modules: Set<string>, pattern: RegExp) => [...modules].filter((name) => pattern.test(name));
   assert.deepEqual(
     tooMuch(encoding, /^logql\/(aggregate|stages|syntax|template)|^storage\/(objectstore|compaction)/),
     [],
   );
   assert.deepEqual(tooMuch(reading, /^chevrotain/), []);
+});
+
+test('a process that takes part in no cluster loads gRPC for who calls it, not at the start', () => {
+  const program = loaded('services/app/app.ts');
+  assert.ok(program.has('services/rpc/grpc-server.ts'));
+  assert.deepEqual(tooMuch(program, /^@grpc|^protobufjs/), []);
 });
 
 test('logql does no input and no output', () => {
