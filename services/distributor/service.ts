@@ -3,7 +3,7 @@ import type { Clock } from '../../storage/host/clock.ts';
 import type { Logger } from '../../storage/host/logger.ts';
 import type { Limits, LimitsProvider } from '../config/limits.ts';
 import { type Ring, RingError } from '../ring/index.ts';
-import { BufferPool } from '../rpc/buffer-pool.ts';
+import { BufferPool, freeNow } from '../rpc/buffer-pool.ts';
 import { type IngesterClient, PushRejectedError } from '../rpc/ingester.ts';
 import type { AcceptedStream } from './accepted-streams.ts';
 import { decodeBody } from './body.ts';
@@ -172,6 +172,7 @@ export class Distributor {
     const reserve = (bytes: number): void => admission.grow(bytes);
     const decoding = decodeSnappyBlock(plain, this.#maxDecompressedBytes, this.#buffers, reserve);
     using message = await runSliced(decoding, signal);
+    freeNow(plain);
     await this.#pushWire(tenant, message.bytes, signal);
   }
 

@@ -1,4 +1,5 @@
 import type { EncodedBlock } from '../../storage/block/types.ts';
+import { freeNow } from '../rpc/buffer-pool.ts';
 
 /**
  * Where encoded blocks wait for their segment: pages of shared memory, filled one behind the other and used again once all
@@ -53,12 +54,14 @@ export class BlockMemory {
     return this.#idle.length * PAGE_BYTES;
   }
 
-  /** Copies a block here. Its own memory is no longer needed. */
+  /** Moves a block here: what it lay in is gone. */
   keep({ bytes, stats, filter }: EncodedBlock): KeptBlock {
     const page = this.#pageFor(bytes.length + filter.length);
     const keptBytes = copyTo(page, bytes);
     const keptFilter = copyTo(page, filter);
     page.blocks++;
+    freeNow(bytes);
+    freeNow(filter);
     return { bytes: keptBytes, stats, filter: keptFilter, page };
   }
 

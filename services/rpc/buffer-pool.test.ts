@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BufferPool } from './buffer-pool.ts';
+import { BufferPool, freeNow } from './buffer-pool.ts';
 
 const MB = 1024 * 1024;
 
@@ -42,4 +42,12 @@ test('no more lies idle than the limit says', () => {
   for (const loan of loans) loan[Symbol.dispose]();
   assert.ok(pool.keptBytes > 0);
   assert.ok(pool.keptBytes <= 300_000);
+});
+
+test('only memory that bytes have for themselves is freed at once', () => {
+  const whole = new Uint8Array(100);
+  const part = new Uint8Array(100).subarray(1);
+  const shared = new Uint8Array(new SharedArrayBuffer(100));
+  for (const bytes of [whole, part, shared]) freeNow(bytes);
+  assert.deepEqual([whole.length, part.length, shared.length], [0, 99, 100]);
 });
