@@ -23,6 +23,9 @@ export class Groups implements GroupSource {
   readonly #byIds: readonly number[];
   readonly #left: ReadonlySet<string>;
   #stream: Node = new Node();
+  /** Of the open stream, ascending; null before they are asked for. */
+  #streamLabels: Labels | null = null;
+  #openLabels: Labels = [];
   #byRoot = new Node();
   /** Of groupings by one label. */
   readonly byValue: ValueGroups | undefined;
@@ -64,6 +67,10 @@ export class Groups implements GroupSource {
 
   openStream(stream: Labels): void {
     if (this.#nodes > MAX_NODES) this.#forget();
+    if (stream !== this.#openLabels) {
+      this.#openLabels = stream;
+      this.#streamLabels = null;
+    }
     const key = labelsKey(stream);
     let node = this.#streams.get(key);
     if (!node) {
@@ -144,16 +151,26 @@ export class Groups implements GroupSource {
     });
     if (row.error !== '') parsed.push([ERROR_LABEL, row.error]);
     if (row.errorDetails !== '') parsed.push([ERROR_DETAILS_LABEL, detach(row.errorDetails)]);
-    const merged = sortLabels([...stream, ...structuredMetadata, ...parsed]);
+    const own = this.#allOfStream(stream);
+    const merged = sortLabels([...own, ...structuredMetadata, ...parsed]);
     const error = row.error === '' ? errorOfLine(row) : this.#keepErrors ? '' : row.error;
     if (this.#mode.kind !== 'categories') return { ...NO_CATEGORIES, merged, error };
     return {
       merged,
-      stream: sortLabels(stream),
+      stream: own,
       structuredMetadata: sortLabels(structuredMetadata),
       parsed: sortLabels(parsed),
       error,
     };
+  }
+
+  /**
+   * `labels`, of the open stream, ascending. Where these are all that it has, groups share them: what goes from thread to
+   * thread by structured clone is copied once then.
+   */
+  #allOfStream(labels: Label[]): Labels {
+    this.#streamLabels ??= sortLabels(this.#openLabels.filter(([, value]) => value !== ''));
+    return labels.length === this.#streamLabels.length ? this.#streamLabels : sortLabels(labels);
   }
 
   #groupOf(labels: GroupLabels): number {
