@@ -17,6 +17,7 @@
 const MOST_BYTES = 64;
 /** Most that the fast path reads from a tag on. */
 const MOST_READ_BYTES = 1 + MOST_BYTES;
+/** Of the input, unless there is less. */
 const WINDOW_BYTES = 32 * 1024;
 /** Places in more memory do not fit the fast path's arithmetic. */
 const MAX_FAST_BYTES = 2 ** 31 - 1;
@@ -44,9 +45,9 @@ const TAGS = Uint32Array.from({ length: 256 }, (_, tag) => {
 });
 
 export class SnappyDecoder {
-  /** What an output of `length` bytes is decoded in. */
-  static memoryBytes(length: number): number {
-    return length + WINDOW_BYTES;
+  /** What an output of `length` bytes is decoded in, from `inputBytes` behind the header. */
+  static memoryBytes(length: number, inputBytes: number): number {
+    return length + Math.min(WINDOW_BYTES, inputBytes);
   }
 
   readonly #input: Uint8Array;
@@ -59,12 +60,12 @@ export class SnappyDecoder {
   #windowStart = 0;
   #windowEnd = 0;
 
-  /** `at`: behind the header. `memory`: `memoryBytes` of the length that the header says; the output comes to its front. */
+  /** `at`: behind the header. `memory`: as large as `memoryBytes` says; the output comes to its front. */
   constructor(input: Uint8Array, at: number, memory: Uint8Array) {
     this.#input = input;
     this.#memory = memory;
     this.#view = new DataView(memory.buffer, memory.byteOffset, memory.length);
-    this.#length = memory.length - WINDOW_BYTES;
+    this.#length = memory.length - Math.min(WINDOW_BYTES, input.length - at);
     this.#at = at;
   }
 
