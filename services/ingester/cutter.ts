@@ -10,6 +10,8 @@ import type { Cut, Stream } from './stream.ts';
 /** Makes blocks of rows: sorted, without exact duplicates, compressed. A worker pool, or the same in place. */
 export interface BlockEncoder {
   encode(head: HeadRows): Promise<EncodedBlock[]>;
+  /** The blocks of each of some small heads; rejects when one of them cannot be encoded, and none is read any more. */
+  encodeTogether(heads: readonly HeadRows[]): Promise<EncodedBlock[][]>;
 }
 
 /** Memory of rows that are not in the object store. */
@@ -30,7 +32,7 @@ const MAX_WAIT_MS = 2000;
 const MAX_CALM_MS = 500;
 /** Memory of cuts that may be encoded at once however many they are. */
 const SMALL_WORK_BYTES = 1 << 20;
-/** Cuts of less memory than this are encoded together, up to so many of up to so many bytes. */
+/** Cuts of one head and less memory than this are encoded together, up to so many of up to so many bytes. */
 const SMALL_CUT_BYTES = 16 * 1024;
 const GROUP_CUTS = 64;
 const GROUP_BYTES = 256 * 1024;
@@ -96,7 +98,7 @@ export class Cutter {
     this.#memory.cutBytes += cut.memoryBytes;
     this.#backlogBytes += cut.memoryBytes;
     this.#metrics.memoryChunks.inc();
-    if (cut.memoryBytes >= SMALL_CUT_BYTES) this.#encode(this.#add(cut, newGroup()));
+    if (cut.memoryBytes >= SMALL_CUT_BYTES || cut.heads!.length > 1) this.#encode(this.#add(cut, newGroup()));
     else this.#gather(cut);
   }
 
@@ -167,32 +169,33 @@ export class Cutter {
   async #encodeGroup({ cuts, bytes, failures }: Group): Promise<void> {
     if (this.#mayStart(bytes)) this.#started(bytes);
     else await new Promise<void>((start) => this.#waiting.push({ bytes, sinceMs: this.#clock.nowMs(), start }));
-    const started = performance.now();
-    const results = await Promise.allSettled(cuts.map((cut) => this.#blocksOf(cut.heads!)));
-    const seconds = (performance.now() - started) / 1000;
-    const failed: Cut[] = [];
-    let error: unknown = null;
-    for (let i = 0; i < cuts.length; i++) {
-      const result = results[i]!;
-      try {
-        if (result.status === 'rejected') throw result.reason;
-        this.#encoded(cuts[i]!, result.value, seconds);
-      } catch (reason: unknown) {
-        error = reason;
-        failed.push(cuts[i]!);
-      }
-    }
-    for (const cut of cuts) this.#encoding.delete(cut);
-    if (failed.length > 0 && !this.#stopping.signal.aborted) {
-      if (failures === 0) this.#logger.error('rows cannot be encoded; trying again', { err: error });
-      // One by one: what fails must not hold up what does not.
-      for (const cut of failed) {
-        this.#backlogBytes += cut.memoryBytes;
-        void this.#encodeAgain(this.#add(cut, newGroup(failures + 1)));
-      }
+    try {
+      const started = performance.now();
+      const blocks = await this.#blocksOf(cuts);
+      const seconds = (performance.now() - started) / 1000;
+      cuts.forEach((cut, i) => {
+        this.#encoded(cut, blocks[i]!, seconds);
+      });
+      for (const cut of cuts) this.#encoding.delete(cut);
+    } catch (error: unknown) {
+      for (const cut of cuts) this.#encoding.delete(cut);
+      if (!this.#stopping.signal.aborted) this.#failed(cuts, failures, error); // else the rows are in the log
     }
     this.#relieve(bytes);
     this.#finished(bytes);
+  }
+
+  #failed(cuts: readonly Cut[], failures: number, error: unknown): void {
+    if (cuts.length === 1 && failures === 0) {
+      this.#logger.error('rows cannot be encoded; trying again', { err: error });
+    }
+    // One by one: what fails must not hold up what does not.
+    for (const cut of cuts) {
+      if (cut.blocks !== null) continue;
+      this.#backlogBytes += cut.memoryBytes;
+      if (cuts.length > 1) this.#encode(this.#add(cut, newGroup()));
+      else void this.#encodeAgain(this.#add(cut, newGroup(failures + 1)));
+    }
   }
 
   async #encodeAgain(group: Group): Promise<void> {
@@ -219,8 +222,10 @@ export class Cutter {
     cut.heads = null;
   }
 
-  async #blocksOf(heads: readonly Head[]): Promise<EncodedBlock[]> {
-    return heads.length === 1 ? this.#encoder.encode(heads[0]!.pieces()) : this.#encodeAll(heads);
+  async #blocksOf(cuts: readonly Cut[]): Promise<EncodedBlock[][]> {
+    if (cuts.length > 1) return await this.#encoder.encodeTogether(cuts.map((cut) => cut.heads![0]!.pieces()));
+    const heads = cuts[0]!.heads!;
+    return [heads.length === 1 ? await this.#encoder.encode(heads[0]!.pieces()) : await this.#encodeAll(heads)];
   }
 
   /** Rejects once no head is read any more: the next attempt may end, and give the memory back, before this one's rest. */

@@ -9,6 +9,7 @@ import { type BlockEncoder, Ingester } from './index.ts';
 import {
   ALL_TIME,
   batchOf,
+  encoderOf,
   FakeClock,
   headRows,
   ingesterOptions,
@@ -48,15 +49,13 @@ describe('memory of heads in an ingester', () => {
     const days = 10n ** 9n * 86_400n;
     let attempts = 0;
     let read: string[] = [];
-    const encoder: BlockEncoder = {
-      encode: async (head) => {
-        if (++attempts === 1) throw new Error('this worker has no luck');
-        if (attempts !== 2) return jsonEncoder.encode(head);
-        await slow.promise;
-        read = headRows(head);
-        return jsonEncoder.encode(head);
-      },
-    };
+    const encoder = encoderOf(async (head) => {
+      if (++attempts === 1) throw new Error('this worker has no luck');
+      if (attempts !== 2) return jsonEncoder.encode(head);
+      await slow.promise;
+      read = headRows(head);
+      return jsonEncoder.encode(head);
+    });
     await start(encoder);
     // Too far apart for one head.
     await push([

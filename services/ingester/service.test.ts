@@ -7,10 +7,11 @@ import fc from 'fast-check';
 import type { Matcher } from '../../logql/syntax/ast.ts';
 import { nodeFiles, type WalFiles } from '../../storage/wal/index.ts';
 import { PushRejectedError } from '../rpc/ingester.ts';
-import { type BlockEncoder, Ingester } from './index.ts';
+import { Ingester } from './index.ts';
 import {
   ALL_TIME,
   batchOf,
+  encoderOf,
   FakeClock,
   ingesterOptions,
   jsonEncoder,
@@ -384,12 +385,10 @@ describe('flushing', () => {
 
   it('lets large pushes wait while too much waits to be encoded, but not for ever, and small ones not at all', async () => {
     const gate = Promise.withResolvers<void>();
-    const encoder: BlockEncoder = {
-      encode: async (head) => {
-        await gate.promise;
-        return jsonEncoder.encode(head);
-      },
-    };
+    const encoder = encoderOf(async (head) => {
+      await gate.promise;
+      return jsonEncoder.encode(head);
+    });
     using _opened = { [Symbol.dispose]: gate.resolve }; // the ingester waits for it when it stops
     const ingester = await started({ options: { encoder }, config: { blockRows: 100, maxHeadBytes: 4 * 65_536 } });
     const large = (from: number): TestRow[] =>

@@ -75,29 +75,33 @@ export function headRows(held: HeadRows): string[] {
   return rows;
 }
 
+/** An encoder that takes heads one by one. */
+export const encoderOf = (encode: BlockEncoder['encode']): BlockEncoder => ({
+  encode,
+  encodeTogether: (heads) => Promise.all(heads.map(encode)),
+});
+
 /** Blocks that hold their rows as JSON, duplicates included, so that tests see every row that comes twice. */
-export const jsonEncoder: BlockEncoder = {
-  encode: async (head) => {
-    await new Promise((resolve) => setImmediate(resolve));
-    const rows = headRows(head);
-    const times = rows.map((row) => BigInt(row.slice(0, row.indexOf(' '))));
-    const bytes = Buffer.from(JSON.stringify(rows));
-    return [
-      {
-        bytes,
-        stats: {
-          minNs: times.reduce((a, b) => (a < b ? a : b)),
-          maxNs: times.reduce((a, b) => (a > b ? a : b)),
-          rowCount: rows.length,
-          lineBytes: columnsOfHead(head).lineEnds[head.rowCount - 1]!,
-          metadataBytes: 0,
-          encodedBytes: bytes.length,
-        },
-        filter: new Uint8Array(0),
+export const jsonEncoder = encoderOf(async (head) => {
+  await new Promise((resolve) => setImmediate(resolve));
+  const rows = headRows(head);
+  const times = rows.map((row) => BigInt(row.slice(0, row.indexOf(' '))));
+  const bytes = Buffer.from(JSON.stringify(rows));
+  return [
+    {
+      bytes,
+      stats: {
+        minNs: times.reduce((a, b) => (a < b ? a : b)),
+        maxNs: times.reduce((a, b) => (a > b ? a : b)),
+        rowCount: rows.length,
+        lineBytes: columnsOfHead(head).lineEnds[head.rowCount - 1]!,
+        metadataBytes: 0,
+        encodedBytes: bytes.length,
       },
-    ];
-  },
-};
+      filter: new Uint8Array(0),
+    },
+  ];
+});
 
 export const blockRows = (block: EncodedBlock): string[] => JSON.parse(Buffer.from(block.bytes).toString()) as string[];
 
