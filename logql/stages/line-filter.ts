@@ -55,12 +55,7 @@ export class LineFilterStage implements RowStage {
   filter(lines: BlockLines, rows: Uint32Array, count: number, marks: Uint8Array): number {
     marks.fill(0, 0, lines.block.rowCount);
     for (const test of this.#tests) test.mark(lines, rows, count, marks);
-    const wanted = this.#positive ? 1 : 0;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      const row = rows[i]!;
-      if (marks[row] === wanted) rows[kept++] = row;
-    }
+    const kept = keepMarked(rows, count, marks, this.#positive ? 1 : 0);
     this.#seen += count;
     this.#kept += kept;
     if (this.#seen > REMEMBERED_ROWS) {
@@ -69,6 +64,19 @@ export class LineFilterStage implements RowStage {
     }
     return kept;
   }
+}
+
+/**
+ * Keeps the rows with this mark, in place. By itself: V8 compiles a loop like this one while it runs, and what it does not expect
+ * behind the loop would end each run of that code.
+ */
+function keepMarked(rows: Uint32Array, count: number, marks: Uint8Array, wanted: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const row = rows[i]!;
+    if (marks[row] === wanted) rows[kept++] = row;
+  }
+  return kept;
 }
 
 function isPositive(op: LineFilterOp): boolean {
