@@ -57,10 +57,13 @@ export function matchSeries(footer: SegmentFooter, matchers: readonly CompiledMa
       if (test(value) !== matchesEmpty) for (const number of series) marked[number] = 1;
     });
     const keep = matchesEmpty ? 0 : 1;
-    found ??= everySeries(footer);
+    const count: number = found?.length ?? footer.seriesCount;
     let kept = 0;
-    const some = new Uint32Array(found.length);
-    for (const number of found) if (marked[number] === keep) some[kept++] = number;
+    const some = new Uint32Array(count);
+    for (let i = 0; i < count; i++) {
+      const number = found === null ? i : found[i]!;
+      if (marked[number] === keep) some[kept++] = number;
+    }
     found = some.subarray(0, kept);
     if (found.length === 0) return found;
   }

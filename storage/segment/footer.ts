@@ -105,11 +105,14 @@ export class SegmentFooter {
   blocksOfAll(series: Uint32Array, bounds: TimeBounds, numbers: Uint32Array): number {
     const { seriesBlockStart } = this.#columns;
     const times = this.#times;
+    const isCovered = bounds.cover(times);
     let count = 0;
     for (let i = 0; i < series.length; i++) {
       const one = series[i]!;
       const end = seriesBlockStart[one + 1]!;
-      for (let b = seriesBlockStart[one]!; b < end; b++) if (bounds.overlap(times, b)) numbers[count++] = b;
+      for (let b = seriesBlockStart[one]!; b < end; b++) {
+        if (isCovered || bounds.overlap(times, b)) numbers[count++] = b;
+      }
     }
     return count;
   }

@@ -12,7 +12,7 @@ const time = fc.oneof(
 const bound = fc.oneof(time, fc.bigInt({ min: -(2n ** 65n), max: 2n ** 65n }));
 
 describe('bounds of time', () => {
-  it('overlap a block exactly where the numbers say so, also beyond 64 bits', () => {
+  it('overlap a block, and cover all, exactly where the numbers say so, also beyond 64 bits', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(time, time), { minLength: 1, maxLength: 8 }), bound, bound, (spans, a, b) => {
         const blocks = spans.map(([x, y]): [bigint, bigint] => (x < y ? [x, y] : [y, x]));
@@ -24,8 +24,15 @@ describe('bounds of time', () => {
         blocks.forEach(([min, max], i) => {
           assert.equal(bounds.overlap(times, i), min <= b && max >= a, `${min} to ${max}, asked ${a} to ${b}`);
         });
+        const within = blocks.every(([min, max]) => min >= a && max <= b);
+        assert.equal(bounds.cover(times), within, `asked ${a} to ${b}`);
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it('cover no blocks where there are none', () => {
+    const none = new BlockTimes(new BigInt64Array(0), new BigInt64Array(0));
+    assert.equal(new TimeBounds(0n, 1n).cover(none), false);
   });
 });
