@@ -1,8 +1,8 @@
 /**
  * Marks the grams of many lines, sixteen places at a time: a WebAssembly function of 128-bit vectors, half as long under way
- * as the same in JavaScript (`text-bits.ts`, which says what grams are and does without where there are no vectors).
+ * as the same in JavaScript (`gram-marker.ts`, which does without where there are no vectors; `text-bits.ts` says what grams are).
  *
- * The function is small and nothing but a straight loop, so its instructions are written down here one by one:
+ * The functions are small and little but straight loops, so their instructions are written down here one by one:
  *
  *     mark(from, end):  do {
  *       grams[k]  = the vector at from + k, folded                                      k = 0 … 3
@@ -41,12 +41,14 @@ export interface GramHashes {
 }
 
 /** What is used of it here: the types of Node leave it to those of browsers. */
-declare const WebAssembly: {
+declare const WebAssembly: WasmInterface | undefined;
+
+interface WasmInterface {
   validate(code: Uint8Array): boolean;
   readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
   readonly Module: new (code: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> };
-};
+}
 
 /** How many places one turn of the loop looks at. */
 export const KERNEL_STRIDE = 16;
@@ -55,8 +57,12 @@ const PAGE_BYTES = 65536;
 /** Between the marks: the byte before those of letters takes what is marked for grams that are none. */
 const GAP_BYTES = 64;
 
-/** Null where the processor has no such vectors, or the system no address space for WebAssembly (it wants gigabytes). */
+/**
+ * Null where V8 makes no code (`--jitless`), the processor has no such vectors, or the system no address space for
+ * WebAssembly (it wants gigabytes).
+ */
 export function newGramKernel(hashes: GramHashes, chunkBytes: number): GramKernel | null {
+  if (typeof WebAssembly === 'undefined') return null;
   const lettersAt = (1 << hashes.textBits) + GAP_BYTES;
   const bitmapAt = lettersAt + (1 << hashes.letterBits);
   const bitmapBytes = 1 << (hashes.textBits - 3);
