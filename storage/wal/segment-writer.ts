@@ -160,37 +160,46 @@ export class SegmentWriter {
       this.#file = null;
       await full.close();
     }
-    this.#file ??= await this.#begin(group[0]!.sequence);
+    const file = this.#file ?? (await this.#begin(group[0]!.sequence));
     const buffers: Uint8Array[] = [];
     for (const { header, payload } of group) {
       buffers.push(header, payload);
       const padding = paddingFor(payload.length);
       if (padding.length > 0) buffers.push(padding);
     }
-    const bytes = await writeFully(this.#file, buffers, this.#position);
-    if (this.#options.fsync) await this.#file.sync();
+    const bytes = await writeFully(file, buffers, this.#position);
+    if (this.#options.fsync) await file.sync();
     this.#position += bytes;
     this.#segments.at(-1)!.bytes = this.#position;
     this.#queuedBytes -= bytes;
   }
 
+  /**
+   * Until the segment is the one being written, its number stays the next one: what is appended meanwhile comes into it, and
+   * it must not be removed as if it were past.
+   */
   async #begin(firstSequence: number): Promise<WalFile> {
     const { files, directory, fsync } = this.#options;
-    const id = this.#nextSegmentId++;
-    await files.makeDirectory(directory); // somebody may have removed it
-    const file = await files.create(join(directory, segmentName(id)));
-    this.#segments.push({ id, bytes: 0 });
+    const id = this.#nextSegmentId;
     try {
-      this.#position = await writeFully(file, [encodeSegmentHeader(id, firstSequence)], 0);
-      if (fsync) await files.syncDirectory(directory);
-    } catch (error: unknown) {
-      // A segment without its header is nothing; a full disk must not collect one an attempt.
-      await this.#abandon(file);
-      this.#segments.pop();
-      await files.remove(join(directory, segmentName(id)));
-      throw error;
+      await files.makeDirectory(directory); // somebody may have removed it
+      const file = await files.create(join(directory, segmentName(id)));
+      this.#segments.push({ id, bytes: 0 });
+      try {
+        this.#position = await writeFully(file, [encodeSegmentHeader(id, firstSequence)], 0);
+        if (fsync) await files.syncDirectory(directory);
+      } catch (error: unknown) {
+        // A segment without its header is nothing; a full disk must not collect one an attempt.
+        await this.#abandon(file);
+        this.#segments.pop();
+        await files.remove(join(directory, segmentName(id)));
+        throw error;
+      }
+      this.#file = file;
+      return file;
+    } finally {
+      this.#nextSegmentId = id + 1;
     }
-    return file;
   }
 
   #fail(group: readonly Queued[], cause: Error): void {
@@ -253,12 +262,12 @@ export class SegmentWriter {
 
   async #probe(): Promise<void> {
     while (this.#pumping !== null) await this.#pumping;
-    this.#file ??= await this.#begin(this.#sequence);
+    const file = this.#file ?? (await this.#begin(this.#sequence));
     const payload = Buffer.alloc(PROBE_BYTES);
     try {
-      await writeFully(this.#file, [encodeRecordHeader(RECORD_PROBE, 0, payload), payload], this.#position);
-      if (this.#options.fsync) await this.#file.sync();
-      await this.#file.truncate(this.#position);
+      await writeFully(file, [encodeRecordHeader(RECORD_PROBE, 0, payload), payload], this.#position);
+      if (this.#options.fsync) await file.sync();
+      await file.truncate(this.#position);
     } catch (error: unknown) {
       await this.#cutBack();
       throw error;
