@@ -2,6 +2,7 @@ import { evaluatePartials, type LogPartial, logTransferables, transferablesOf } 
 import { findOverlaps, mergeSegments } from '../compaction/index.ts';
 import type { ObjectStore } from '../objectstore/index.ts';
 import { BlockSource } from './block-source.ts';
+import { FirstOfKind } from './first-of-kind.ts';
 import { LogScan } from './log-scan.ts';
 import { measureUnits } from './measure-scan.ts';
 import {
@@ -39,6 +40,7 @@ interface SessionScans {
 export class ReadJobs {
   readonly #store: ObjectStore;
   readonly #source: BlockSource;
+  readonly #firsts = new FirstOfKind();
   readonly #logScans = new Map<number, Map<string | null, LogScan>>();
   readonly #metricScans = new Map<number, SessionScans>();
 
@@ -86,6 +88,10 @@ export class ReadJobs {
     for (const [tenant, units] of Map.groupBy(request.units, (unit) => unit.tenant)) {
       let scan = scans.get(tenant);
       if (!scan) {
+        if (this.#firsts.ofLog(request.plan, units[0]!)) {
+          const before = new LogScan(request.plan, tenant);
+          await before.run(units.slice(0, 1), request.beyondNs, this.#source, request.cancel, newScanStats());
+        }
         scan = new LogScan(request.plan, tenant);
         scans.set(tenant, scan);
       }
@@ -107,7 +113,13 @@ export class ReadJobs {
       for (const unit of units) {
         let one = scans[scan]!.get(unit.tenant);
         if (!one) {
-          one = new MetricScan(request.scans[scan]!, unit.tenant, request.maxSeries);
+          const create = () => new MetricScan(request.scans[scan]!, unit.tenant, request.maxSeries);
+          if (this.#firsts.ofMetric(request.scans[scan]!, unit)) {
+            const before = create();
+            await before.add(unit, this.#source, request.cancel, newScanStats());
+            before.partial();
+          }
+          one = create();
           scans[scan]!.set(unit.tenant, one);
         }
         await one.add(unit, this.#source, request.cancel, stats);
