@@ -18,6 +18,23 @@
  *     collect(from, end, to):  for each sixteen marks, one bit each goes to `to`, and the marks become 0; returns how many there were
  *     spread(bytes, shift, bits):  for each bit h of the first `bytes` that were collected, bit (h × bits) >>> shift of the output = 1
  */
+import {
+  type Code,
+  control,
+  I32,
+  I64,
+  i8x16,
+  i32,
+  i32x4,
+  i64,
+  local,
+  type ModuleFunction,
+  moduleOf,
+  PAGE_BYTES,
+  V128,
+  v128,
+  webAssembly,
+} from '../../logql/vector-code.ts';
 
 export interface GramKernel {
   /** A byte for each hash of a gram, and of one of letters. */
@@ -40,20 +57,9 @@ export interface GramHashes {
   readonly letterBits: number;
 }
 
-/** What is used of it here: the types of Node leave it to those of browsers. */
-declare const WebAssembly: WasmInterface | undefined;
-
-interface WasmInterface {
-  validate(code: Uint8Array): boolean;
-  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  readonly Module: new (code: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> };
-}
-
 /** How many places one turn of the loop looks at. */
 export const KERNEL_STRIDE = 16;
 
-const PAGE_BYTES = 65536;
 /** Between the marks: the byte before those of letters takes what is marked for grams that are none. */
 const GAP_BYTES = 64;
 
@@ -62,27 +68,24 @@ const GAP_BYTES = 64;
  * WebAssembly (it wants gigabytes).
  */
 export function newGramKernel(hashes: GramHashes, chunkBytes: number): GramKernel | null {
-  if (typeof WebAssembly === 'undefined') return null;
+  const api = webAssembly();
+  if (api === undefined) return null;
   const lettersAt = (1 << hashes.textBits) + GAP_BYTES;
   const bitmapAt = lettersAt + (1 << hashes.letterBits);
   const bitmapBytes = 1 << (hashes.textBits - 3);
   const outputAt = bitmapAt + bitmapBytes;
   const chunkAt = outputAt + bitmapBytes;
   const pages = Math.ceil((chunkAt + chunkBytes + KERNEL_STRIDE) / PAGE_BYTES);
-  const code = moduleOf(pages, [
-    { name: 'mark', parameters: 2, results: [], body: markBody(hashes) },
-    { name: 'collect', parameters: 3, results: [I32], body: collectBody() },
-    { name: 'spread', parameters: 3, results: [], body: spreadBody(bitmapAt, outputAt) },
-  ]);
-  if (!WebAssembly.validate(code)) return null;
+  const code = moduleOf(pages, [markFunction(hashes), collectFunction(), spreadFunction(bitmapAt, outputAt)]);
+  if (!api.validate(code)) return null;
   let memory: { readonly buffer: ArrayBuffer };
   try {
-    memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    memory = new api.Memory({ initial: pages, maximum: pages });
   } catch (error: unknown) {
     if (error instanceof RangeError) return null;
     throw error;
   }
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
+  const { exports } = new api.Instance(new api.Module(code), { env: { memory } });
   const mark = exports['mark'] as (from: number, end: number) => void;
   const collect = exports['collect'] as (from: number, end: number, to: number) => number;
   const spread = exports['spread'] as (bytes: number, shift: number, bits: number) => void;
@@ -102,176 +105,85 @@ export function newGramKernel(hashes: GramHashes, chunkBytes: number): GramKerne
   };
 }
 
-type Code = readonly number[];
+const { get, set, tee } = local;
+const { loop, end, brIf } = control;
 
-/** LEB128, of whole numbers from 0 on and of signed ones of 32 bits. */
-function unsigned(value: number): Code {
-  const bytes: number[] = [];
-  for (; value >= 0x80; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
-  return [...bytes, value];
-}
-
-function signed(value: number): Code {
-  const bytes: number[] = [];
-  for (; value < -64 || value > 63; value >>= 7) bytes.push((value & 0x7f) | 0x80);
-  return [...bytes, value & 0x7f];
-}
-
-// Numbers of types and instructions are those of the specification, https://webassembly.github.io/spec/core/binary/
-const I32 = 0x7f;
-const I64 = 0x7e;
-const V128 = 0x7b;
-const NO_RESULT = 0x40;
-
-const get = (local: number): Code => [0x20, local];
-const set = (local: number): Code => [0x21, local];
-const tee = (local: number): Code => [0x22, local];
-const int = (value: number): Code => [0x41, ...signed(value | 0)];
-const storeByte = (offset: number): Code => [0x3a, 0, ...unsigned(offset)];
-const loop: Code = [0x03, NO_RESULT];
-const ifTrue: Code = [0x04, NO_RESULT];
-const end: Code = [0x0b];
-const branchIf: Code = [0x0d, 0];
-const isLess: Code = [0x49]; // unsigned
-const countOnes: Code = [0x69];
-const add: Code = [0x6a];
-const multiply: Code = [0x6c];
-const and: Code = [0x71];
-const or: Code = [0x72];
-const shiftLeft: Code = [0x74];
-const shiftRight: Code = [0x76]; // without sign
-const loadByte = (offset: number): Code => [0x2d, 0, ...unsigned(offset)];
-const storePair = (offset: number): Code => [0x3b, 0, ...unsigned(offset)]; // of bytes
-
-const loadLong = (offset: number): Code => [0x29, 0, ...unsigned(offset)];
-const one64: Code = [0x42, 1];
-const isZero64: Code = [0x50];
-const trailingZeros64: Code = [0x7a];
-const subtract64: Code = [0x7d];
-const and64: Code = [0x83];
-const low32: Code = [0xa7];
-const not: Code = [0x45];
-
-const vector = (instruction: number, ...rest: Code): Code => [0xfd, ...unsigned(instruction), ...rest];
-const loadVector = (offset: number): Code => vector(0, 0, ...unsigned(offset));
-const storeVector: Code = vector(0x0b, 0, 0);
-const lane = (number: number): Code => vector(0x1b, number);
-const inEachByte = vector(0x0f);
-const inEachLane = vector(0x11);
-const bytesLess = vector(0x26); // unsigned
-const lanesEqual = vector(0x37);
-const andVectors = vector(0x4e);
-const orVectors = vector(0x50);
-const anyTrue = vector(0x53);
-const negateBytes = vector(0x61);
-const highBits = vector(0x64); // of each byte
-const subtractBytes = vector(0x71);
-const shiftLanes = vector(0xad); // to the right, without sign
-const subtractLanes = vector(0xb1);
-const multiplyLanes = vector(0xb5);
-
-function markBody({ fold, multiplier, textBits, letterBits }: GramHashes): Code {
+function markFunction({ fold, multiplier, textBits, letterBits }: GramHashes): ModuleFunction {
+  // `grams` and `letters` are the first of four, one for each place.
   const [from, to, hashes, folds, factors, grams, letters] = [0, 1, 2, 3, 4, 5, 9] as const;
   const places = [0, 1, 2, 3];
-  const locals: Code = [1, ...unsigned(11), V128]; // grams and letters have one for each place
   const beforeLetters = (1 << textBits) + GAP_BYTES - 1;
   const markLanes = (at: number): Code =>
-    places.flatMap((l) => [...get(hashes), ...lane(l), ...int(1), ...storeByte(at)]);
-  const isLetter: Code = [...int(0x61), ...inEachByte, ...subtractBytes, ...int(26), ...inEachByte, ...bytesLess];
+    places.flatMap((l) => [...get(hashes), ...i32x4.extractLane(l), ...i32.const(1), ...i32.store8(at)]);
+  const inEachByte = (byte: number): Code => [...i32.const(byte), ...i8x16.splat];
+  const isLetter: Code = [...inEachByte(0x61), ...i8x16.sub, ...inEachByte(26), ...i8x16.ltU];
   const markText = (k: number): Code => [
-    ...[...get(grams + k), ...get(factors), ...multiplyLanes, ...int(32 - textBits), ...shiftLanes, ...set(hashes)],
+    ...[...get(grams + k), ...get(factors), ...i32x4.mul, ...i32.const(32 - textBits), ...i32x4.shrU, ...set(hashes)],
     ...markLanes(0),
   ];
   const markLetters = (k: number): Code => [
-    ...[...get(grams + k), ...get(factors), ...multiplyLanes, ...int(32 - letterBits), ...shiftLanes],
+    ...[...get(grams + k), ...get(factors), ...i32x4.mul, ...i32.const(32 - letterBits), ...i32x4.shrU],
     // A lane of letters is -1, and its hash goes up by one; all others become 0.
-    ...[...get(letters + k), ...subtractLanes, ...get(letters + k), ...andVectors, ...set(hashes)],
+    ...[...get(letters + k), ...i32x4.sub, ...get(letters + k), ...v128.and, ...set(hashes)],
     ...markLanes(beforeLetters),
   ];
-  return [
-    ...locals,
-    ...[...int(fold), ...inEachLane, ...set(folds), ...int(multiplier), ...inEachLane, ...set(factors)],
+  const body = [
+    ...[...i32.const(fold), ...i32x4.splat, ...set(folds), ...i32.const(multiplier), ...i32x4.splat, ...set(factors)],
     ...loop,
-    ...places.flatMap((k) => [...get(from), ...loadVector(k), ...get(folds), ...orVectors, ...set(grams + k)]),
+    ...places.flatMap((k) => [...get(from), ...v128.load(k), ...get(folds), ...v128.or, ...set(grams + k)]),
     ...[0, 2].flatMap(markText),
     ...places.flatMap((k) => [
-      ...[...get(grams + k), ...isLetter, ...int(-1), ...inEachLane, ...lanesEqual, ...set(letters + k)],
+      ...[...get(grams + k), ...isLetter, ...i32.const(-1), ...i32x4.splat, ...i32x4.eq, ...set(letters + k)],
     ]),
-    ...places.flatMap((k) => [...get(letters + k), ...(k > 0 ? orVectors : [])]),
-    ...[...anyTrue, ...ifTrue, ...places.flatMap(markLetters), ...end],
-    ...[...get(from), ...int(KERNEL_STRIDE), ...add, ...tee(from), ...get(to), ...isLess, ...branchIf, ...end],
+    ...places.flatMap((k) => [...get(letters + k), ...(k > 0 ? v128.or : [])]),
+    ...[...v128.anyTrue, ...control.if, ...places.flatMap(markLetters), ...end],
+    ...[...get(from), ...i32.const(KERNEL_STRIDE), ...i32.add, ...tee(from)],
+    ...[...get(to), ...i32.ltU, ...brIf(0), ...end],
     ...end,
   ];
+  return { name: 'mark', parameters: 2, results: [], locals: [[11, V128]], body };
 }
 
-function collectBody(): Code {
+function collectFunction(): ModuleFunction {
   const [from, to, output, count, ones] = [0, 1, 2, 3, 4] as const;
-  return [
-    ...[1, 2, I32],
+  const body = [
     ...loop,
     // A mark is 1; its negative has the highest bit set.
-    ...[...get(from), ...loadVector(0), ...negateBytes, ...highBits, ...set(ones)],
-    ...[...get(output), ...get(ones), ...storePair(0)],
-    ...[...get(count), ...get(ones), ...countOnes, ...add, ...set(count)],
-    ...[...get(from), ...int(0), ...inEachByte, ...storeVector],
-    ...[...get(output), ...int(KERNEL_STRIDE / 8), ...add, ...set(output)],
-    ...[...get(from), ...int(KERNEL_STRIDE), ...add, ...tee(from), ...get(to), ...isLess, ...branchIf, ...end],
+    ...[...get(from), ...v128.load(0), ...i8x16.neg, ...i8x16.bitmask, ...set(ones)],
+    ...[...get(output), ...get(ones), ...i32.store16(0)],
+    ...[...get(count), ...get(ones), ...i32.popcnt, ...i32.add, ...set(count)],
+    ...[...get(from), ...i32.const(0), ...i8x16.splat, ...v128.store(0)],
+    ...[...get(output), ...i32.const(KERNEL_STRIDE / 8), ...i32.add, ...set(output)],
+    ...[...get(from), ...i32.const(KERNEL_STRIDE), ...i32.add, ...tee(from)],
+    ...[...get(to), ...i32.ltU, ...brIf(0), ...end],
     ...[...get(count), ...end],
   ];
+  return { name: 'collect', parameters: 3, results: [I32], locals: [[2, I32]], body };
 }
 
-function spreadBody(bitmapAt: number, outputAt: number): Code {
+function spreadFunction(bitmapAt: number, outputAt: number): ModuleFunction {
   const [bytes, shift, bits, at, bit, left] = [0, 1, 2, 3, 4, 5] as const;
-  return [
-    ...[2, 2, I32, 1, I64],
+  const body = [
     ...loop,
-    ...[...get(at), ...loadLong(bitmapAt), ...tee(left), ...isZero64, ...not, ...ifTrue, ...loop],
+    ...[...get(at), ...i64.load(bitmapAt), ...tee(left), ...i64.eqz, ...i32.eqz, ...control.if, ...loop],
     // Of the lowest bit that is left: 8 × at + its place is the hash.
-    ...[...get(at), ...int(3), ...shiftLeft, ...get(left), ...trailingZeros64, ...low32, ...add],
-    ...[...get(bits), ...multiply, ...get(shift), ...shiftRight, ...tee(bit), ...int(3), ...shiftRight],
-    ...[...get(bit), ...int(3), ...shiftRight, ...loadByte(outputAt)],
-    ...[...int(1), ...get(bit), ...int(7), ...and, ...shiftLeft, ...or, ...storeByte(outputAt)],
-    ...[...get(left), ...get(left), ...one64, ...subtract64, ...and64, ...tee(left)],
-    ...[...isZero64, ...not, ...branchIf, ...end, ...end],
-    ...[...get(at), ...int(8), ...add, ...tee(at), ...get(bytes), ...isLess, ...branchIf, ...end],
+    ...[...get(at), ...i32.const(3), ...i32.shl, ...get(left), ...i64.ctz, ...i32.wrapI64, ...i32.add],
+    ...[...get(bits), ...i32.mul, ...get(shift), ...i32.shrU, ...tee(bit), ...i32.const(3), ...i32.shrU],
+    ...[...get(bit), ...i32.const(3), ...i32.shrU, ...i32.load8u(outputAt)],
+    ...[...i32.const(1), ...get(bit), ...i32.const(7), ...i32.and, ...i32.shl, ...i32.or, ...i32.store8(outputAt)],
+    ...[...get(left), ...get(left), ...i64.const(1), ...i64.sub, ...i64.and, ...tee(left)],
+    ...[...i64.eqz, ...i32.eqz, ...brIf(0), ...end, ...end],
+    ...[...get(at), ...i32.const(8), ...i32.add, ...tee(at), ...get(bytes), ...i32.ltU, ...brIf(0), ...end],
     ...end,
   ];
-}
-
-interface ModuleFunction {
-  readonly name: string;
-  /** All of them are i32. */
-  readonly parameters: number;
-  readonly results: Code;
-  /** Behind its parameters: the declaration of other locals, then the instructions. */
-  readonly body: Code;
-}
-
-/** A module that imports `env.memory` of at least so many pages, and exports the functions. */
-function moduleOf(pages: number, functions: readonly ModuleFunction[]): Uint8Array<ArrayBuffer> {
-  const withLength = (bytes: Code): Code => [...unsigned(bytes.length), ...bytes];
-  const name = (text: string): Code => withLength([...Buffer.from(text)]);
-  const section = (id: number, items: readonly Code[]): Code => [
-    ...[id, ...withLength([...unsigned(items.length), ...items.flat()])],
-  ];
-  const type = ({ parameters, results }: ModuleFunction): Code => [
-    ...[0x60, ...withLength(new Array<number>(parameters).fill(I32)), ...withLength(results)],
-  ];
-  return Uint8Array.from([
-    ...[...Buffer.from('\0asm'), 1, 0, 0, 0],
-    ...section(1, functions.map(type)),
-    ...section(2, [[...name('env'), ...name('memory'), 2, 0, ...unsigned(pages)]]),
-    ...section(
-      3,
-      functions.map((_, f) => [f]),
-    ),
-    ...section(
-      7,
-      functions.map((f, i) => [...name(f.name), 0, i]),
-    ),
-    ...section(
-      10,
-      functions.map(({ body }) => withLength(body)),
-    ),
-  ]);
+  return {
+    name: 'spread',
+    parameters: 3,
+    results: [],
+    locals: [
+      [2, I32],
+      [1, I64],
+    ],
+    body,
+  };
 }
