@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ByteSearch } from './byte-search.ts';
@@ -20,6 +21,13 @@ describe('ByteSearch', () => {
   it('has memory to test with that is searched by words, and other memory that is not', () => {
     assert.ok(searchOf(memory) !== undefined);
     assert.equal(searchOf(new ArrayBuffer(8)), undefined);
+  });
+
+  it('gives other memory where the processor has no vectors', () => {
+    const file = new URL('./search-memory.ts', import.meta.url).href;
+    const script = `const { searchableMemory } = await import('${file}'); console.log(searchableMemory(1000).byteLength >= 1000);`;
+    const flags = ['--no-enable-sse4-1', '--input-type=module', '--eval'];
+    assert.equal(execFileSync(process.execPath, [...flags, script], { encoding: 'utf8' }), 'true\n');
   });
 
   it('finds in memory that is searched by words what indexOf finds, and nothing before or behind', () => {

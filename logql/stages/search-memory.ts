@@ -18,6 +18,7 @@ import {
   PAGE_BYTES,
   V128,
   v128,
+  type WebAssemblyApi,
   webAssembly,
 } from '../vector-code.ts';
 
@@ -43,11 +44,11 @@ const searches = new WeakMap<ArrayBufferLike, FindWord>();
 /** Memory of at least so many bytes: such as can be searched, where the platform lets us have it. */
 export function searchableMemory(bytes: number): ArrayBuffer {
   const api = webAssembly();
-  if (api === undefined) return new ArrayBuffer(bytes);
+  if (module === undefined) module = api === undefined ? null : compile(api);
+  if (api === undefined || module === null) return new ArrayBuffer(bytes);
   try {
     const memory = new api.Memory({ initial: Math.ceil((bytes + SLACK_BYTES) / PAGE_BYTES) });
-    compiled ??= new api.Module(moduleOf(1, [findFunction()]));
-    const { exports } = new api.Instance(compiled, { env: { memory } });
+    const { exports } = new api.Instance(module, { env: { memory } });
     searches.set(memory.buffer, exports['find'] as FindWord);
     return memory.buffer;
   } catch (error: unknown) {
@@ -62,7 +63,13 @@ export function searchOf(buffer: ArrayBufferLike): FindWord | undefined {
   return searches.get(buffer);
 }
 
-let compiled: object | null = null;
+/** Null where it cannot be had; undefined before it was asked for. */
+let module: object | null | undefined;
+
+function compile(api: WebAssemblyApi): object | null {
+  const bytes = moduleOf(1, [findFunction()]);
+  return api.validate(bytes) ? new api.Module(bytes) : null; // processors without SSE 4.1 have no vectors
+}
 
 const { get, set, tee } = local;
 const { block, loop, end, br, brIf } = control;
