@@ -261,6 +261,26 @@ test('blocks are encoded by the first worker until many wait', async () => {
   }
 });
 
+test('blocks are not encoded behind a query while another worker is there', async () => {
+  const plan = planQuery(parseQuery('sum(rate({app="a"} |~ "line .*9" [1s]))'), { ...params, instant: false });
+  const two = new WorkerPool({ size: 2, settings, logger: silentLogger });
+  try {
+    const cancel = flag();
+    const request = { ...metricRequest(plan as MetricPlan, await encoded(16_000), 3000), cancel };
+    const long = assert.rejects(two.run(request), { code: 'scan_cancelled' });
+    assert.deepEqual(two.inFlight, [1, 0]);
+    const encode = () => two.run({ kind: 'encode', heads: [head(10)], limits: defaultBlockLimits });
+    const few = [encode(), encode(), encode()];
+    assert.deepEqual([two.inFlight, two.queued], [[1, 2], 1]);
+    await Promise.all(few);
+    assert.deepEqual(two.inFlight, [1, 0]);
+    Atomics.store(cancel, 0, 1);
+    await long;
+  } finally {
+    await two.stop();
+  }
+});
+
 test('a thread is there from the first work for it on, all of them from the first query on', async () => {
   const two = new WorkerPool({ size: 2, settings, logger: silentLogger });
   try {

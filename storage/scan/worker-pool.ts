@@ -55,7 +55,7 @@ interface Job extends Queued {
 /** Two jobs a worker: one runs while the next one's message is already there. */
 const IN_FLIGHT_PER_WORKER = 2;
 /**
- * Blocks are encoded by the first worker, and by the next ones once this many wait. Threads that all encode now and then
+ * Blocks are encoded by the first worker, and by the next ones once this many wait or the first one reads. Threads that all encode now and then
  * each have the code for it compiled and keep memory for it: of the CPU of 512 MB a tenth, for two of them.
  */
 const MANY_ENCODINGS = 4;
@@ -228,8 +228,14 @@ export class WorkerPool {
     if (job.worker !== null) return this.#hasRoom(job.worker) ? job.worker : null;
     if (!job.isEncoding) return this.#leastBusy();
     const places = [...this.#workers.keys()].filter((place) => !this.#resting.has(place));
-    const encoders = this.#waiting.encodings < MANY_ENCODINGS ? places.slice(0, 1) : places;
+    // What a query asks for may take seconds: nothing waits for its end where another worker is there.
+    const encoders = [...places.filter((p) => !this.#isReading(p)), ...places.filter((p) => this.#isReading(p))];
+    if (this.#waiting.encodings < MANY_ENCODINGS) encoders.splice(1);
     return encoders.find((place) => this.#hasRoom(place)) ?? null;
+  }
+
+  #isReading(place: number): boolean {
+    return this.#workers[place]?.jobs.values().some((job) => !job.isEncoding) ?? false;
   }
 
   /** Of those that have room. */
