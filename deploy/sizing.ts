@@ -9,9 +9,9 @@
 
 export const MEASURED = {
   /** The whole process, a GB of pushes of many lines: main thread, worker threads, V8's own threads. */
-  mainThreadSPerGB: 6.75,
-  encodeSPerGB: 6.2,
-  runtimeSPerGB: 1.5,
+  mainThreadSPerGB: 5.4,
+  encodeSPerGB: 5.2,
+  runtimeSPerGB: 1.2,
   /** gRPC with messages of 1 MB, a GB, of who sends and who receives. */
   grpcSendSPerGB: 2,
   grpcReceiveSPerGB: 4,
@@ -21,7 +21,7 @@ export const MEASURED = {
   mergeCopiesSPerGB: 17,
   mergeAgainSPerGB: 12,
   /** Stored bytes of a byte of lines, filters and index included. */
-  storedShare: 109 / 512,
+  storedShare: 105 / 512,
   /** Lines in a block that a query opens with one GET. */
   linesPerReadMB: 0.24,
 } as const;
