@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Registry } from 'prom-client';
 import { silentLogger } from '../../storage/host/logger.ts';
 import { BlockMemory } from './block-memory.ts';
@@ -114,4 +116,47 @@ test('stopping gives up what cannot be encoded', async () => {
   await cutter.stop();
   await encoded;
   assert.equal(cut.blocks, null);
+});
+
+test('a line that never ends does not keep those who had their turn', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const running: PromiseWithResolvers<[]>[] = [];
+  const clock = new FakeClock();
+  const cutter = new Cutter({
+    encoder: {
+      encode: () => {
+        const encoding = Promise.withResolvers<[]>();
+        running.push(encoding);
+        return encoding.promise;
+      },
+      encodeTogether: () => Promise.reject(new Error('none is small')),
+    },
+    blocks: new BlockMemory(MB),
+    concurrency: 1,
+    maxBacklogBytes: 64 * MB,
+    memory: { headBytes: 0, cutBytes: 0, encodedBytes: 0 },
+    metrics: ingesterMetrics(new Registry()),
+    clock,
+    logger: silentLogger,
+  });
+  const cut = () => ({ memoryBytes: MB, heads: [{ pieces: () => ({}), release: () => {} }], blocks: null });
+  const heapAfter = async (cuts: number): Promise<number> => {
+    for (let i = 0; i < cuts; i++) {
+      cutter.cut({ cut } as unknown as Stream);
+      running.shift()?.resolve([]);
+      await clock.advance(0);
+    }
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  for (let i = 0; i < 4; i++) cutter.cut({ cut } as unknown as Stream);
+  const before = await heapAfter(5000);
+  const after = await heapAfter(20_000);
+  assert.ok(after - before < MB, `${after - before} bytes more`);
+  while (running.length > 0) {
+    running.shift()!.resolve([]);
+    await clock.advance(0);
+  }
+  await cutter.stop();
 });

@@ -30,6 +30,8 @@ const MAX_WAIT_MS = 2000;
  * little of a core, or work that costs much; another thread takes 20 MB.
  */
 const MAX_CALM_MS = 500;
+/** Of those that had their turn so many may stay in line, or half of the line. */
+const MANY_SERVED = 256;
 /** Memory of cuts that may be encoded at once however many they are. */
 const SMALL_WORK_BYTES = 1 << 20;
 /** Cuts of one head and less memory than this are encoded together, up to so many of up to so many bytes. */
@@ -264,11 +266,21 @@ export class Cutter {
     this.#runningBytes -= bytes;
     for (; this.#served < this.#waiting.length; this.#served++) {
       const next = this.#waiting[this.#served]!;
-      if (!this.#mayStart(next.bytes)) return;
+      if (!this.#mayStart(next.bytes)) {
+        this.#forgetServed();
+        return;
+      }
       this.#started(next.bytes);
       next.start();
     }
     this.#waiting = [];
+    this.#served = 0;
+  }
+
+  /** While rows come faster than they are encoded, there is always somebody who waits. */
+  #forgetServed(): void {
+    if (this.#served < MANY_SERVED || this.#served < this.#waiting.length / 2) return;
+    this.#waiting.splice(0, this.#served);
     this.#served = 0;
   }
 }
