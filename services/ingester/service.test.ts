@@ -185,6 +185,15 @@ describe('pushing to an ingester', () => {
     assert.deepEqual(seen, ['a 2 line 0line 1', 'a 1 fine']);
   });
 
+  it('needs the bytes of a push until the log has them, also when something fails behind it', async () => {
+    const onTaken = () => assert.fail('no patterns');
+    const ingester = await started({ options: { onTaken } });
+    const bytes = batchOf('t', { labels: A, rows: numbered(0, 1) });
+    await assert.rejects(ingester.push(bytes), { message: 'no patterns' });
+    bytes.fill(0);
+    assert.deepEqual(await recentOf(await crashed()), [row(0)]);
+  });
+
   it('answers 503 while the disk is full and takes rows again after', async () => {
     let full = false;
     const files: WalFiles = {

@@ -360,11 +360,16 @@ export class Ingester implements IngesterClient {
     for (const stream of touched) stream.record(appended.sequence, appended.segmentId, appended.written);
     this.#metrics.walRecords.inc();
     this.#metrics.walLoggedBytes.inc(payload.length);
-    this.#cutFull(touched);
-    this.#options.onTaken?.(tenantId, payload);
-    if (tenant.hasTails) {
-      const stored = isWhole ? pushed : decodePushBatch(payload).streams;
-      for (const rows of stored) this.#publish(tenant, rows);
+    try {
+      this.#cutFull(touched);
+      this.#options.onTaken?.(tenantId, payload);
+      if (tenant.hasTails) {
+        const stored = isWhole ? pushed : decodePushBatch(payload).streams;
+        for (const rows of stored) this.#publish(tenant, rows);
+      }
+    } catch (error: unknown) {
+      // Told once the log has its record: until then nobody may write over the bytes of the push.
+      written.add(appended.written.then(() => Promise.reject(error as Error)));
     }
     return { touched, written, refusal };
   }
