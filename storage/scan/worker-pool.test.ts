@@ -330,3 +330,15 @@ test('a job for one worker starts it where it has not begun, and one that died i
     await two.stop();
   }
 });
+
+test('who lends memory hears that no worker is at a job also where no thread can be started', async () => {
+  const unsendable = { objectStore: { kind: 'filesystem', directory: () => '' } } as unknown as typeof settings;
+  const none = new WorkerPool({ size: 2, settings: unsendable, logger: silentLogger });
+  const left: string[] = [];
+  const encode = { kind: 'encode' as const, heads: [head(10)], limits: defaultBlockLimits };
+  await assert.rejects(none.run(encode, { onLeft: () => left.push('encode') }), /cannot be sent/);
+  const finish = { kind: 'finish_metric' as const, session: 1 };
+  await assert.rejects(none.run(finish, { onLeft: () => left.push('read') }), /cannot be started/);
+  assert.deepEqual([left, none.queued, none.threads], [['encode', 'read'], 0, 0]);
+  await none.stop();
+});

@@ -160,7 +160,13 @@ export class WorkerPool {
         this.#abandon(job);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      if (!job.isEncoding) this.startAll();
+      try {
+        if (!job.isEncoding) this.startAll();
+      } catch (error: unknown) {
+        onLeft();
+        job.reject(new Error('a worker thread cannot be started', { cause: error }));
+        return;
+      }
       this.#waiting.add(job);
       this.#dispatch();
     });
@@ -209,12 +215,13 @@ export class WorkerPool {
         return place !== null;
       });
       if (job === null) return; // what waits is for workers that are busy
-      this.#give(job, this.#workers[place!] ?? this.#start(place!));
+      this.#give(job, place!);
     }
   }
 
-  #give(job: Job, worker: PoolWorker): void {
+  #give(job: Job, place: number): void {
     try {
+      const worker = this.#workers[place] ?? this.#start(place); // throws where the system gives no more threads
       worker.post(job.id, job.request, job.transfer);
       worker.jobs.set(job.id, job);
     } catch (error: unknown) {
