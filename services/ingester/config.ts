@@ -43,7 +43,7 @@ export const defaultIngesterConfig: IngesterConfig = {
   flushBackoffMinMs: 1_000,
   flushBackoffMaxMs: MINUTE,
   maxReturnedStreamErrors: 10,
-  maxHeadBytes: 64 * MB,
+  maxHeadBytes: 60 * MB,
   segmentBytes: 16 * MB,
   flushBytes: 512 * MB,
   maxUnflushedBytes: 1024 * MB,

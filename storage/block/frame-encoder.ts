@@ -23,7 +23,7 @@ const FAST: ZstdParams = {
 const THOROUGH: ZstdParams = {
   [zlib.ZSTD_c_compressionLevel]: 3,
   [zlib.ZSTD_c_strategy]: zlib.ZSTD_lazy,
-  [zlib.ZSTD_c_searchLog]: 3,
+  [zlib.ZSTD_c_searchLog]: 4,
   [zlib.ZSTD_c_minMatch]: 6,
 };
 
