@@ -1,11 +1,5 @@
 import { evaluateInMemory } from '../../logql/aggregate/evaluate-in-memory.ts';
-import {
-  evaluatePlan,
-  LogMerger,
-  type LogResult,
-  type MetricResult,
-  mergePartials,
-} from '../../logql/aggregate/index.ts';
+import { evaluatePartials, LogMerger, type LogResult, type MetricResult } from '../../logql/aggregate/index.ts';
 import { streamRank } from '../../logql/label-hash.ts';
 import { compareLabels, type Labels, labelsKey } from '../../logql/labels.ts';
 import { conditionOf, type PlanParams, planQuery, type RangeScan } from '../../logql/plan/index.ts';
@@ -144,7 +138,7 @@ export const throughBlocks: Engine = {
       }
       return { kind: 'streams', result: merger.finish() };
     }
-    const matrices = [];
+    const partialsOfScans = [];
     for (const scan of plan.scans) {
       const partials = [];
       for (let worker = 0; worker < workers; worker++) {
@@ -155,8 +149,8 @@ export const throughBlocks: Engine = {
         }
         partials.push(metric.partial());
       }
-      matrices.push(mergePartials(scan, partials));
+      partialsOfScans.push(partials);
     }
-    return evaluatePlan(plan, matrices);
+    return evaluatePartials(plan, partialsOfScans, 0);
   },
 };
