@@ -83,14 +83,14 @@ export function querierPart(
 }
 
 /** So that the first query need not wait for threads and code; a process that is busy from the start goes on without. */
-export function startThreadsWhenIdle({ clock, onStop }: Host, { pool }: StoragePart): void {
+export function startThreadsWhenIdle({ clock, onStop, logger }: Host, { pool }: StoragePart): void {
   const ending = new AbortController();
-  const waiting = idleMoment(clock, ending.signal).then(
-    () => pool.startAll(),
-    (error: unknown) => {
-      if (!ending.signal.aborted) throw error;
-    },
-  );
+  const waiting = idleMoment(clock, ending.signal)
+    .then(() => pool.startAll())
+    .catch((err: unknown) => {
+      if (!ending.signal.aborted)
+        logger('workers').warn('threads cannot be started yet; the first query tries again', { err });
+    });
   onStop('threads of queries', () => {
     ending.abort(new Error('the process ends'));
     return waiting;

@@ -12,7 +12,8 @@ import { encoderOf, FakeClock } from './testdata/fixture.ts';
 
 const MB = 1 << 20;
 
-test('more cuts are encoded at once when one of them has waited for long', async () => {
+/** A cutter whose encodings end when the test says so. */
+function heldCutter(concurrency: number) {
   const clock = new FakeClock();
   const running: PromiseWithResolvers<[]>[] = [];
   const cutter = new Cutter({
@@ -25,13 +26,18 @@ test('more cuts are encoded at once when one of them has waited for long', async
       encodeTogether: () => Promise.reject(new Error('none is small')),
     },
     blocks: new BlockMemory(MB),
-    concurrency: 2,
+    concurrency,
     maxBacklogBytes: 64 * MB,
     memory: { headBytes: 0, cutBytes: 0, encodedBytes: 0 },
     metrics: ingesterMetrics(new Registry()),
     clock,
     logger: silentLogger,
   });
+  return { cutter, clock, running };
+}
+
+test('more cuts are encoded at once when one of them has waited for long', async () => {
+  const { cutter, clock, running } = heldCutter(2);
   const stream = { cut: () => ({ memoryBytes: MB, heads: [{ pieces: () => ({}), release: () => {} }], blocks: null }) };
   for (let i = 0; i < 8; i++) cutter.cut(stream as unknown as Stream);
   const ended = async (count: number) => {
@@ -121,25 +127,7 @@ test('stopping gives up what cannot be encoded', async () => {
 test('a line that never ends does not keep those who had their turn', async () => {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
-  const running: PromiseWithResolvers<[]>[] = [];
-  const clock = new FakeClock();
-  const cutter = new Cutter({
-    encoder: {
-      encode: () => {
-        const encoding = Promise.withResolvers<[]>();
-        running.push(encoding);
-        return encoding.promise;
-      },
-      encodeTogether: () => Promise.reject(new Error('none is small')),
-    },
-    blocks: new BlockMemory(MB),
-    concurrency: 1,
-    maxBacklogBytes: 64 * MB,
-    memory: { headBytes: 0, cutBytes: 0, encodedBytes: 0 },
-    metrics: ingesterMetrics(new Registry()),
-    clock,
-    logger: silentLogger,
-  });
+  const { cutter, clock, running } = heldCutter(1);
   const cut = () => ({ memoryBytes: MB, heads: [{ pieces: () => ({}), release: () => {} }], blocks: null });
   const heapAfter = async (cuts: number): Promise<number> => {
     for (let i = 0; i < cuts; i++) {

@@ -55,8 +55,8 @@ interface Job extends Queued {
 /** Two jobs a worker: one runs while the next one's message is already there. */
 const IN_FLIGHT_PER_WORKER = 2;
 /**
- * Blocks are encoded by the first worker, and by the next ones once this many wait or the first one reads. Threads that all encode now and then
- * each have the code for it compiled and keep memory for it: of the CPU of 512 MB a tenth, for two of them.
+ * Blocks are encoded by the first worker that does not read, and by the next ones once this many wait. Threads that all
+ * encode now and then each have the code for it compiled and keep memory for it: of the CPU of 512 MB a tenth, for two.
  */
 const MANY_ENCODINGS = 4;
 const STRAY_MS = 5000;
